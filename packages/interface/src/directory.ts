@@ -1,0 +1,115 @@
+import type { Startable } from '@libp2p/interface';
+import type { Fingerprint } from './fingerprint.ts';
+
+/** 16 bytes, random: a segment id is used once, ever, also when every counter was lost (rule R1). */
+export const SEGMENT_ID_BYTES = 16;
+
+export interface NamespaceRecord {
+  /** Small number that stands for the namespace in rows and on one connection; stable in one directory. */
+  readonly index: number;
+  /** 16 bytes (see `namespaceId`). */
+  readonly id: Uint8Array;
+  readonly fingerprint: Required<Fingerprint>;
+  readonly policy: NamespacePolicy;
+  /** Blocks and stored bytes in the shared tier. */
+  readonly blocks: number;
+  readonly bytes: number;
+}
+
+export interface NamespacePolicy {
+  /** Try to compress payloads: exponent plane split off, then LZ4; skipped per block when it does not pay. */
+  compress: boolean;
+}
+
+/**
+ * `open`: its one writer incarnation may append. `sealed`: complete, nothing will be written. `abandoned`: the
+ * writer met an error or died; what was committed stays readable. `dead`: no live block; waits to be unlinked.
+ */
+export type SegmentState = 'open' | 'sealed' | 'abandoned' | 'dead';
+
+export interface SegmentRecord {
+  /** Index used in rows. Never reused for another segment in the life of this directory. */
+  readonly index: number;
+  /** 16 bytes. */
+  readonly id: Uint8Array;
+  readonly namespace: number;
+  readonly node: string;
+  readonly epoch: number;
+  readonly sizeBytes: number;
+  readonly state: SegmentState;
+  /** End of what was written, known once it is no longer open. */
+  readonly endBytes: number;
+  /** Live blocks and their stored bytes. */
+  readonly liveBlocks: number;
+  readonly liveBytes: number;
+}
+
+export interface DirectoryStats {
+  blocks: number;
+  bytes: number;
+  segments: number;
+  namespaces: number;
+  /** Bytes of memory behind the block index. */
+  indexBytes: number;
+  /** Blocks that live only in the durable form, beyond the memory budget. */
+  blocksBeyondMemory: number;
+  engine: string;
+}
+
+/**
+ * Where blocks are: a cache of the segments. Losing it loses no block (guarantee 4). Lookups answer synchronously
+ * while the whole index is in memory and return a promise only when the durable form has to be asked.
+ * All arrays are borrowed for the duration of the call (until the promise settles) and never kept.
+ */
+export interface Directory extends Startable {
+  readonly stats: DirectoryStats;
+
+  /** A new epoch for a node: strictly greater than any it ever had, durable on return. */
+  acquireEpoch(node: string): Promise<number>;
+
+  /**
+   * Opens or creates a namespace; durable on return. `ERR_FINGERPRINT_MISMATCH` when owner and name exist with
+   * another fingerprint; the message names the first differing field.
+   */
+  openNamespace(fingerprint: Fingerprint, policy?: Partial<NamespacePolicy>): Promise<NamespaceRecord>;
+  namespace(index: number): NamespaceRecord | undefined;
+  namespaces(): NamespaceRecord[];
+
+  /** Registers a segment as `open` before its file exists; durable on return. */
+  createSegment(segment: { id: Uint8Array; namespace: number; node: string; epoch: number; sizeBytes: number }): Promise<SegmentRecord>;
+  /** Compare-and-set of a segment's state; false when it was not in `from`. Durable on return. */
+  moveSegment(index: number, from: SegmentState, to: SegmentState, endBytes: number): Promise<boolean>;
+  /** Forgets a dead segment after its file is gone. */
+  forgetSegment(index: number): Promise<void>;
+  segment(index: number): SegmentRecord | undefined;
+  segmentById(id: Uint8Array): SegmentRecord | undefined;
+  segments(): SegmentRecord[];
+
+  /** Fills `count` rows of `LOCATION_ROW_WORDS` for `count` packed keys (words, eight a key). */
+  lookup(namespace: number, keys: Uint32Array, count: number, rows: Uint32Array): void | Promise<void>;
+  /** Length of the longest prefix of `keys` of which every block is present. */
+  matchPrefix(namespace: number, keys: Uint32Array, count: number): number | Promise<number>;
+
+  /**
+   * Makes blocks visible: put-if-absent each, provided that their segment is in the directory, written under
+   * `epoch` and not dead (rule R4). Writes 1 to `accepted[i]` for each that is now the block's location, 0 where
+   * another write came first. Rejects with `ERR_FENCED` when `epoch` is not the node's current one.
+   * `durable` waits for the durable form; without it a crash is mended by the next recovery from the segments.
+   */
+  commit(node: string, epoch: number, rows: Uint32Array, count: number, accepted: Uint8Array, options?: { durable?: boolean }): Promise<void>;
+
+  /** Deletes blocks. Returns how many were there. */
+  remove(namespace: number, keys: Uint32Array, count: number): Promise<number>;
+  /** Deletes a block only if it still lies at this location: for a reader that found it corrupt or gone. */
+  removeAt(namespace: number, key: Uint32Array, segment: number, offsetPages: number): Promise<boolean>;
+
+  /** Notes a use of index entries, for recency. Cheap, in memory; saved by `checkpoint`. */
+  touch(entries: Uint32Array, count: number): void;
+  /** Milliseconds since 1970 of the last use of a block, as remembered (also over restarts), or `undefined`. */
+  lastUsedMs(namespace: number, key: Uint32Array): number | undefined;
+
+  /** Drops every block, segment and namespace, to be rebuilt from segments. Epochs stay. */
+  reset(): Promise<void>;
+  /** Writes index and recency to the shared file system and lets older checkpoints go. */
+  checkpoint(): Promise<void>;
+}
