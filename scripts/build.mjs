@@ -12,4 +12,5 @@ function step(command, args) {
 }
 
 step(process.execPath, ['node_modules/typescript/bin/tsc', '--build']);
-if (existsSync(`${root}/packages/native-io/build.mjs`)) step(process.execPath, ['packages/native-io/build.mjs']);
+if (existsSync(`${root}/packages/native-io/build.mjs`))
+  step(process.execPath, ['packages/native-io/build.mjs']);

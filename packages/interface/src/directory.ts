@@ -76,7 +76,13 @@ export interface Directory extends Startable {
   namespaces(): NamespaceRecord[];
 
   /** Registers a segment as `open` before its file exists; durable on return. */
-  createSegment(segment: { id: Uint8Array; namespace: number; node: string; epoch: number; sizeBytes: number }): Promise<SegmentRecord>;
+  createSegment(segment: {
+    id: Uint8Array;
+    namespace: number;
+    node: string;
+    epoch: number;
+    sizeBytes: number;
+  }): Promise<SegmentRecord>;
   /** Compare-and-set of a segment's state; false when it was not in `from`. Durable on return. */
   moveSegment(index: number, from: SegmentState, to: SegmentState, endBytes: number): Promise<boolean>;
   /** Forgets a dead segment after its file is gone. */
@@ -96,7 +102,14 @@ export interface Directory extends Startable {
    * another write came first. Rejects with `ERR_FENCED` when `epoch` is not the node's current one.
    * `durable` waits for the durable form; without it a crash is mended by the next recovery from the segments.
    */
-  commit(node: string, epoch: number, rows: Uint32Array, count: number, accepted: Uint8Array, options?: { durable?: boolean }): Promise<void>;
+  commit(
+    node: string,
+    epoch: number,
+    rows: Uint32Array,
+    count: number,
+    accepted: Uint8Array,
+    options?: { durable?: boolean },
+  ): Promise<void>;
 
   /** Deletes blocks. Returns how many were there. */
   remove(namespace: number, keys: Uint32Array, count: number): Promise<number>;

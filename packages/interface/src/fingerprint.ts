@@ -27,7 +27,18 @@ export interface Fingerprint {
   extra?: Record<string, string>;
 }
 
-const FIELDS = ['name', 'owner', 'model', 'revision', 'dtype', 'layout', 'tokensPerBlock', 'ranks', 'hashScheme', 'extra'] as const;
+const FIELDS = [
+  'name',
+  'owner',
+  'model',
+  'revision',
+  'dtype',
+  'layout',
+  'tokensPerBlock',
+  'ranks',
+  'hashScheme',
+  'extra',
+] as const;
 const STRINGS = ['name', 'owner', 'model', 'revision', 'dtype', 'layout', 'hashScheme'] as const;
 const NAME = /^[A-Za-z0-9._/-]{1,128}$/;
 /** No name that a language could take for a number: JavaScript orders those first. */
@@ -40,7 +51,9 @@ export function completeFingerprint(fingerprint: Fingerprint): Required<Fingerpr
   }
   for (const field of Object.keys(fingerprint)) {
     if (!(FIELDS as readonly string[]).includes(field)) {
-      throw new TypeError(`fingerprint.${field} is unknown; put engine-specific fields under fingerprint.extra`);
+      throw new TypeError(
+        `fingerprint.${field} is unknown; put engine-specific fields under fingerprint.extra`,
+      );
     }
   }
   const complete: Required<Fingerprint> = {
@@ -62,17 +75,23 @@ export function completeFingerprint(fingerprint: Fingerprint): Required<Fingerpr
   }
   for (const field of ['name', 'owner'] as const) {
     if (!NAME.test(complete[field])) {
-      throw new TypeError(`fingerprint.${field} must match ${NAME.source}, got ${JSON.stringify(complete[field])}`);
+      throw new TypeError(
+        `fingerprint.${field} must match ${NAME.source}, got ${JSON.stringify(complete[field])}`,
+      );
     }
   }
   for (const field of ['tokensPerBlock', 'ranks'] as const) {
     if (!Number.isInteger(complete[field]) || complete[field] < 1 || complete[field] > 2 ** 31) {
-      throw new TypeError(`fingerprint.${field} must be a whole number from 1, got ${JSON.stringify(complete[field])}`);
+      throw new TypeError(
+        `fingerprint.${field} must be a whole number from 1, got ${JSON.stringify(complete[field])}`,
+      );
     }
   }
   for (const [field, value] of Object.entries(complete.extra)) {
     if (!EXTRA_NAME.test(field)) {
-      throw new TypeError(`fingerprint.extra has a field named ${JSON.stringify(field)}; names must match ${EXTRA_NAME.source}`);
+      throw new TypeError(
+        `fingerprint.extra has a field named ${JSON.stringify(field)}; names must match ${EXTRA_NAME.source}`,
+      );
     }
     if (typeof value !== 'string') {
       throw new TypeError(`fingerprint.extra.${field} must be a string, got ${JSON.stringify(value)}`);
@@ -89,7 +108,9 @@ export function fingerprintBytes(fingerprint: Fingerprint): Uint8Array {
   ordered.extra = Object.fromEntries(Object.entries(complete.extra).sort(([a], [b]) => (a < b ? -1 : 1)));
   const bytes = new TextEncoder().encode(JSON.stringify(ordered));
   if (bytes.length > FINGERPRINT_BYTES_MAX) {
-    throw new TypeError(`fingerprint is ${bytes.length} bytes, at most ${FINGERPRINT_BYTES_MAX} fit a segment header; shorten extra`);
+    throw new TypeError(
+      `fingerprint is ${bytes.length} bytes, at most ${FINGERPRINT_BYTES_MAX} fit a segment header; shorten extra`,
+    );
   }
   return bytes;
 }

@@ -78,7 +78,10 @@ export interface IoCounters {
 /** Small files by name: catalogue, checkpoints, markers. */
 export interface SmallFiles {
   /** The whole file, or `undefined` when it is not there. Fails above `maxBytes`. */
-  readFile(path: string, options?: AbortOptions & { deadlineMs?: number; maxBytes?: number }): Promise<Uint8Array | undefined>;
+  readFile(
+    path: string,
+    options?: AbortOptions & { deadlineMs?: number; maxBytes?: number },
+  ): Promise<Uint8Array | undefined>;
   /** Writes a temporary file, `fdatasync`, renames, syncs the directory: after it resolves the content is durable. */
   writeFile(path: string, bytes: Uint8Array, options?: AbortOptions & { deadlineMs?: number }): Promise<void>;
   /** Names in a directory, sorted; empty when it is not there. */

@@ -15,10 +15,14 @@ export function keyOf(engineKey: string | Uint8Array): Key {
 /** Throws `TypeError` unless `key` is 32 bytes. `field` names the argument in the message. */
 export function assertKey(key: unknown, field = 'key'): asserts key is Key {
   if (!(key instanceof Uint8Array)) {
-    throw new TypeError(`${field} must be a Uint8Array of ${KEY_BYTES} bytes, got ${typeof key}; hash engine keys with keyOf()`);
+    throw new TypeError(
+      `${field} must be a Uint8Array of ${KEY_BYTES} bytes, got ${typeof key}; hash engine keys with keyOf()`,
+    );
   }
   if (key.length !== KEY_BYTES) {
-    throw new TypeError(`${field} must be ${KEY_BYTES} bytes, got ${key.length}; hash engine keys with keyOf()`);
+    throw new TypeError(
+      `${field} must be ${KEY_BYTES} bytes, got ${key.length}; hash engine keys with keyOf()`,
+    );
   }
 }
 
