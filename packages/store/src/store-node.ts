@@ -4,6 +4,7 @@ import {
   type NodeSession,
   type NodeStatus,
   RefillError,
+  SLOT_UNIT_BYTES,
   type StoreNode,
 } from '@refill/interface';
 import { doneBy } from './deadline.ts';
@@ -115,7 +116,7 @@ function createCore(components: NodeComponents, options: NodeOptions): NodeCore 
 }
 
 function completeOptions(options: NodeOptions, tier: DramTier): CompleteNodeOptions {
-  const arenaBytes = tier.arena.allocator.units * 65_536;
+  const arenaBytes = tier.arena.allocator.units * SLOT_UNIT_BYTES;
   return {
     pinsPerSessionMax: 8 * KEYS_PER_CALL_MAX,
     reservationsPerSessionMax: 4 * KEYS_PER_CALL_MAX,
@@ -127,6 +128,8 @@ function completeOptions(options: NodeOptions, tier: DramTier): CompleteNodeOpti
     behindAgeMs: 20,
     behindGroupsMax: 4,
     backlogBytesMax: arenaBytes / 2,
-    ...options,
+    ...(Object.fromEntries(
+      Object.entries(options).filter(([, value]) => value !== undefined),
+    ) as unknown as NodeOptions),
   };
 }
