@@ -1,3 +1,4 @@
+export * from './block-store.ts';
 export * from './checksum.ts';
 export * from './clock.ts';
 export * from './directory.ts';
@@ -10,4 +11,6 @@ export * from './key.ts';
 export * from './key-table.ts';
 export * from './limits.ts';
 export * from './metadata-engine.ts';
+export * from './node.ts';
 export * from './rows.ts';
+export * from './shared-memory.ts';
