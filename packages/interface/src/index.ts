@@ -9,3 +9,4 @@ export * from './key.ts';
 export * from './limits.ts';
 export * from './metadata-engine.ts';
 export * from './rows.ts';
+export * from './shared-memory.ts';
