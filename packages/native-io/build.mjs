@@ -11,7 +11,18 @@ const sources = join(here, 'native');
 const output = join(here, 'build', 'refill_io.node');
 const stamp = `${output}.sha256`;
 const compiler = process.env.CXX ?? 'g++';
-const flags = ['-O3', '-std=c++20', '-fPIC', '-shared', '-pthread', '-fvisibility=hidden', '-Wl,-z,nodelete', '-Wall', '-Wextra', '-s'];
+const flags = [
+  '-O3',
+  '-std=c++20',
+  '-fPIC',
+  '-shared',
+  '-pthread',
+  '-fvisibility=hidden',
+  '-Wl,-z,nodelete',
+  '-Wall',
+  '-Wextra',
+  '-s',
+];
 
 if (process.platform !== 'linux' || (process.arch !== 'x64' && process.arch !== 'arm64')) {
   console.error(`Refill needs Linux on x86-64 or arm64; this is ${process.platform} ${process.arch}.`);
@@ -37,7 +48,9 @@ const { status, error } = spawnSync(
   { stdio: 'inherit' },
 );
 if (error?.code === 'ENOENT') {
-  console.error(`The native addon needs a C++20 compiler, and '${compiler}' was not found. Install g++ 11 or newer`);
+  console.error(
+    `The native addon needs a C++20 compiler, and '${compiler}' was not found. Install g++ 11 or newer`,
+  );
   console.error('(Debian, Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++), or set CXX.');
   process.exit(1);
 }

@@ -1,41 +1,32 @@
-/** The node's arena as a client maps it. */
+/**
+ * Memory shared between processes of one machine. The client gets its implementation injected, like the store gets
+ * its `BlockIO`: both come from `native-io`.
+ */
+export interface SharedMemory {
+  /** Maps a node's arena through its fd socket, once for reading and once for writing. */
+  mapArena(fdSocketPath: string, options: { deadlineMs: number }): Promise<MappedArena>;
+  /** Hands a file descriptor to the node, which keeps it under `token` (16 bytes) for 30 s. */
+  passFd(fdSocketPath: string, fd: number, token: Uint8Array, options: { deadlineMs: number }): Promise<void>;
+  /** New shared memory, 2 MiB pages where the machine has them; freed by `free` or with the process. */
+  create(sizeBytes: number): SharedBuffer;
+}
+
 export interface MappedArena {
   readonly sizeBytes: number;
-  /** Mapped read-only: writing through them kills the process, as a stray pointer should. Panes of at most 1 GiB. */
+  /** Mapped for reading only: a stray write through a view ends the process rather than another client's data. */
   readonly readPanes: readonly Uint8Array[];
-  /** The same memory, writable: for slots that the client has reserved. */
+  /** Mapped for reading and writing, for reserved slots. */
   readonly writePanes: readonly Uint8Array[];
-  /** Detaches every pane; views on them become empty. */
+  /** Unmaps. Views made of the panes must not be used afterwards. */
   unmap(): void;
 }
 
-/** A shared-memory file of this process, which can be handed to a node as a region. */
-export interface SharedRegion {
-  /** Belongs to the region and is closed by `free`. */
+export interface SharedBuffer {
   readonly fd: number;
   readonly sizeBytes: number;
+  /** Panes of at most 1 GiB. */
   readonly panes: readonly Uint8Array[];
+  /** Page size behind it, bytes. */
   readonly pageBytes: number;
-  readonly pagesBy: 'hugetlb' | 'thp' | 'collapse' | 'none';
   free(): void;
-}
-
-/**
- * Shared memory as a client needs it; a collaborator of the client, implemented by native code. Calls fail with a
- * `RefillError` (`ERR_DEADLINE` past the deadline).
- */
-export interface SharedMemory {
-  /** Connects to the node's descriptor socket and maps its arena twice, to read and to write. */
-  mapArena(fdSocketPath: string, options: { deadlineMs: number }): Promise<MappedArena>;
-  /** Hands a descriptor to the node, which keeps it for 30 s under the 16-byte token. The caller keeps its own. */
-  passFd(
-    fdSocketPath: string,
-    fd: number,
-    token: Uint8Array,
-    options: { deadlineMs: number },
-  ): Promise<void>;
-  /** New shared memory, rounded up to 2 MiB, with 2 MiB pages where the machine gives them. */
-  create(bytes: number): Promise<SharedRegion>;
-  /** CRC-64/NVME of the bytes, without an identity. */
-  crc64(bytes: Uint8Array): bigint;
 }

@@ -11,24 +11,31 @@
 namespace refill {
 namespace {
 
+napi_value describe(napi_env env, uint32_t id, const Arena& arena) {
+  return js::numbers(env, {double(id), double(arena.pageBytes), double(arena.pagesBy), double(arena.buffer->bytes),
+                           double(arena.buffer->fd)});
+}
+
 napi_value createArena(napi_env env, napi_callback_info info) {
   const js::Arguments in(env, info);
-  // Instance 0: shared memory of its own, for clients and tests.
   return startJob(env, [instance = instances::find(in.id(0)), bytes = in.number(1), upTo = in.id(2)](Job& job) {
     Arena arena;
-    const int error = refill::createArena(roundUp(uint64_t(bytes), kHugePageBytes), arena, PagesBy(upTo));
-    job.error = -error;
-    if (error != 0) return;
+    job.error = instance ? -refill::createArena(roundUp(uint64_t(bytes), kHugePageBytes), arena, PagesBy(upTo)) : EBADF;
     job.deliver = [instance, arena](napi_env e) {
-      const uint32_t id = buffers::add(arena.buffer);
-      if (instance) {
-        instance->arena = arena;
-        instance->arenaId = id;
-      }
-      return js::numbers(e, {double(id), double(arena.pageBytes), double(arena.pagesBy), double(arena.buffer->bytes),
-                             double(arena.buffer->fd)});
+      instance->arena = arena;
+      instance->arenaId = buffers::add(arena.buffer);
+      return describe(e, instance->arenaId, arena);
     };
   });
+}
+
+/** Shared memory of this process alone, made at once: minus errno, or its description. */
+napi_value createShared(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
+  Arena arena;
+  const int error = refill::createArena(roundUp(uint64_t(in.number(0)), kHugePageBytes), arena);
+  if (error != 0) return js::numbers(env, {double(error)});
+  return describe(env, buffers::add(arena.buffer), arena);
 }
 
 /** Maps a shared-memory file; takes a duplicate of the descriptor. */
@@ -155,6 +162,7 @@ napi_value takePassedFd(napi_env env, napi_callback_info info) {
 
 void exportMemory(napi_env env, napi_value exports) {
   exportFunction(env, exports, "createArena", createArena);
+  exportFunction(env, exports, "createShared", createShared);
   exportFunction(env, exports, "attachRegion", attachRegion);
   exportFunction(env, exports, "detachRegion", detachRegion);
   exportFunction(env, exports, "panes", panes);

@@ -1,10 +1,10 @@
 import { constants } from 'node:os';
-import type { AbortOptions } from '@libp2p/interface';
 import { DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX, RefillError } from '@refill/interface';
 import { storageError } from './errors.ts';
 import { type JobId, native } from './native.ts';
 
-export interface JobOptions extends AbortOptions {
+export interface JobOptions {
+  signal?: AbortSignal | undefined;
   deadlineMs?: number | undefined;
 }
 

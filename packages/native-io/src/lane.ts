@@ -42,6 +42,8 @@ export class Lane {
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'async',
       recordTiming: false,
+      // Whatever loaders and hooks the process runs under, a worker needs none of them, and each costs its start.
+      execArgv: [],
     });
   }
 
@@ -52,7 +54,10 @@ export class Lane {
   async run(batch: IoBatch, deadlineMs: number): Promise<boolean> {
     const slot = this.#spare.pop();
     if (slot === undefined) {
-      throw new RefillError('ERR_LIMIT', `more than ${CLAIMS} batches wait on the ${this.#options.lane} lane`);
+      throw new RefillError(
+        'ERR_LIMIT',
+        `more than ${CLAIMS} batches wait on the ${this.#options.lane} lane`,
+      );
     }
     Atomics.store(this.#claims, slot, CLAIM.open);
     const startedMicros = native.nowMicros();

@@ -32,6 +32,8 @@ export interface Native {
   writeFile(instance: number, path: string, bytes: Uint8Array): JobId;
 
   createArena(instance: number, bytes: number, pagesUpTo: number): JobId;
+  /** Minus errno alone, or id, page bytes, rung of the ladder, bytes, descriptor. */
+  createShared(bytes: number): number[];
   attachRegion(path: string, fd: number, bytes: number): JobId;
   detachRegion(buffer: number): boolean;
   panes(buffer: number): ArrayBuffer[];

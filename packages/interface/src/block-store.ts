@@ -1,0 +1,140 @@
+import type { AbortOptions } from '@libp2p/interface';
+import type { NamespacePolicy } from './directory.ts';
+import type { Fingerprint } from './fingerprint.ts';
+import type { Key } from './key.ts';
+import type { NodeStatus } from './node.ts';
+import type { Durability } from './rows.ts';
+
+/** `signal` aborts the wait; `deadlineMs` bounds it (default 5,000). Whichever comes first. */
+export interface CallOptions extends AbortOptions {
+  deadlineMs?: number;
+}
+
+export interface PutOptions extends CallOptions {
+  /** `memory` (default): may be lost with the node, written behind. `shared`: survives any node and service. */
+  durability?: Durability;
+}
+
+/** What a put says about one block besides its bytes. */
+export interface BlockInfo {
+  key: Key;
+  /** Key of the block before it in the prompt; absent for the first. */
+  parent?: Key;
+  /** Tokens of the block; default the namespace's tokens a block. */
+  tokens?: number;
+  /** Groups the blocks of one chunk over all ranks; default 0. */
+  family?: number;
+  /** Rank of this block in its family; default 0. */
+  shard?: number;
+}
+
+export type PutOutcome = 'stored' | 'exists' | 'noRoom' | 'failed' | 'late';
+
+/** Why a key is not in the answer; all read as a miss. */
+export type MissReason = 'miss' | 'late' | 'noRoom' | 'corrupt' | 'tooLong' | 'failed';
+
+/**
+ * A block in the arena, without a copy. `bytes` is valid until `release` (or the end of a `using` scope); it is
+ * mapped for reading only: writing to it ends the process. Release promptly: a view keeps its slot from eviction.
+ */
+export interface BlockView extends Disposable {
+  readonly bytes: Uint8Array;
+  readonly tokens: number;
+  release(): void;
+}
+
+/** Answer to `getMany`: one entry a key, `undefined` for a miss. Releasing it releases every view. */
+export interface BlockViews extends Disposable {
+  readonly views: readonly (BlockView | undefined)[];
+  readonly hits: number;
+  /** Reason for the miss at an index, `undefined` for a hit. */
+  missReason(index: number): MissReason | undefined;
+  release(): void;
+}
+
+/** Room in the arena for one block. Write `bytes` whole, then commit; abort (or dispose) otherwise. */
+export interface Reservation extends Disposable {
+  readonly bytes: Uint8Array;
+  commit(options?: PutOptions): Promise<PutOutcome>;
+  abort(): void;
+}
+
+/** Memory of the client to which and from which blocks move without a copy. */
+export interface Region extends AsyncDisposable {
+  readonly sizeBytes: number;
+  unregister(): Promise<void>;
+}
+
+/** A place in a region: where a block lies, or where it shall go and how much room is there. */
+export interface RegionPlace {
+  offsetBytes: number;
+  lengthBytes: number;
+}
+
+/** Outcome of one key of `getInto`: its length, or why not. */
+export type IntoOutcome = { lengthBytes: number; tokens: number } | MissReason;
+
+export interface BlockNamespace {
+  readonly fingerprint: Required<Fingerprint>;
+
+  /** Copies `bytes` into the arena and commits. Immutable: when the key exists nothing changes and it answers `exists`. */
+  put(block: BlockInfo, bytes: Uint8Array, options?: PutOptions): Promise<PutOutcome>;
+  putMany(
+    blocks: readonly (BlockInfo & { bytes: Uint8Array })[],
+    options?: PutOptions,
+  ): Promise<PutOutcome[]>;
+  /** Puts out of a registered region, without a copy when durability is `shared`. */
+  putFrom(
+    region: Region,
+    blocks: readonly (BlockInfo & RegionPlace)[],
+    options?: PutOptions,
+  ): Promise<PutOutcome[]>;
+  /** Room to write into. `undefined` when the key exists. Rejects with `ERR_ARENA_FULL` when there is none. */
+  reserve(block: BlockInfo, lengthBytes: number, options?: CallOptions): Promise<Reservation | undefined>;
+  reserveMany(
+    blocks: readonly (BlockInfo & { lengthBytes: number })[],
+    options?: CallOptions,
+  ): Promise<(Reservation | undefined)[]>;
+
+  /** The block, or `undefined`. Never rejects because a block is missing, damaged or late. */
+  get(key: Key, options?: CallOptions): Promise<BlockView | undefined>;
+  /** Keys as a list or packed, 32 bytes each. */
+  getMany(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<BlockViews>;
+  /** Reads straight into a registered region. */
+  getInto(
+    region: Region,
+    keys: readonly Key[] | Uint8Array,
+    places: readonly RegionPlace[],
+    options?: CallOptions,
+  ): Promise<IntoOutcome[]>;
+
+  /** Number of leading keys that are present. */
+  matchPrefix(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<number>;
+  exists(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<boolean[]>;
+  /** Starts reading into DRAM; answers how many blocks will be read. */
+  prefetch(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<number>;
+  /** Keeps blocks in DRAM until `unpin` or the end of the connection; answers how many are. */
+  pin(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<number>;
+  unpin(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<number>;
+  touch(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<void>;
+  /** Deletes from every tier; a rebuild does not bring them back. */
+  delete(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<number>;
+}
+
+/** The SDK's face: the same for a node behind a socket and one embedded in the process. */
+export interface BlockStore extends AsyncDisposable {
+  namespace(
+    fingerprint: Fingerprint,
+    options?: CallOptions & { policy?: Partial<NamespacePolicy> },
+  ): Promise<BlockNamespace>;
+  /** Settles when everything put before is on the shared file system. Rejects with `ERR_STORAGE_FAILED` when some is not. */
+  flush(options?: CallOptions): Promise<void>;
+  /** Registers a shared-memory file by path or open descriptor. */
+  registerRegion(
+    source: { path: string } | { fd: number },
+    sizeBytes: number,
+    options?: CallOptions,
+  ): Promise<Region>;
+  status(options?: CallOptions): Promise<NodeStatus>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,163 @@
+import type { Startable } from '@libp2p/interface';
+import type { DirectoryStats, NamespacePolicy, NamespaceRecord } from './directory.ts';
+import type { Fingerprint } from './fingerprint.ts';
+import type { IoCounters, IoReport } from './io.ts';
+import type { Durability } from './rows.ts';
+
+/** Handle of something that belongs to a session: a slot, a region. */
+export type SlotId = number;
+export type RegionId = number;
+
+/** A store node: everything behind its socket. The server speaks frames and calls this; tests call it directly. */
+export interface StoreNode extends Startable {
+  readonly nodeName: string;
+  readonly clusterId: string;
+  /** A session owns reservations, pins and regions; closing it returns them all. */
+  openSession(): NodeSession;
+  status(): NodeStatus;
+}
+
+/**
+ * What one client may ask. Arrays are borrowed until the call returns or its promise settles. Calls answer without
+ * a promise when DRAM and the index in memory suffice. `keys` are packed words, eight a key. `deadlineMs` is relative
+ * to the call. Rows are laid out in `rows.ts`. Argument errors throw `RefillError` before anything is done.
+ */
+export interface NodeSession {
+  openNamespace(fingerprint: Fingerprint, policy?: Partial<NamespacePolicy>): Promise<NamespaceRecord>;
+
+  /**
+   * Reserves arena room for `count` puts (`PUT_ROW`), answers `RESERVE_ROW`s. The caller writes the payload into the
+   * slot and commits. The keys are taken for this session until commit or abort: another `reserve` of one reads `exists`.
+   */
+  reserve(namespace: number, puts: Uint32Array, count: number, rows: Uint32Array): void | Promise<void>;
+  /**
+   * Makes reserved slots visible, all in one durability. Fills `PUT_STATUS` for each. With `shared` it settles when
+   * the blocks are durable on the shared file system and in the index, or at the deadline. With `memory` it settles at
+   * once; write-behind carries the blocks to the shared file system later.
+   */
+  commit(
+    slots: Uint32Array,
+    count: number,
+    durability: Durability,
+    deadlineMs: number,
+    statuses: Uint32Array,
+  ): void | Promise<void>;
+  /** Gives reservations back unwritten. */
+  abort(slots: Uint32Array, count: number): void;
+
+  /**
+   * Puts from a registered region without a copy (`shared`) or through the arena (`memory`): `places` are
+   * `REGION_ROW`s. The region's bytes must not change until it settles.
+   */
+  putFrom(
+    namespace: number,
+    region: RegionId,
+    puts: Uint32Array,
+    places: Uint32Array,
+    count: number,
+    durability: Durability,
+    deadlineMs: number,
+    statuses: Uint32Array,
+  ): void | Promise<void>;
+
+  /** Reads into the arena: fills `READ_ROW`s; every hit is pinned until `release`. */
+  get(
+    namespace: number,
+    keys: Uint32Array,
+    count: number,
+    deadlineMs: number,
+    rows: Uint32Array,
+  ): void | Promise<void>;
+  /** Reads straight into a registered region; nothing stays pinned. `places` are `REGION_ROW`s. */
+  getInto(
+    namespace: number,
+    region: RegionId,
+    keys: Uint32Array,
+    places: Uint32Array,
+    count: number,
+    deadlineMs: number,
+    rows: Uint32Array,
+  ): void | Promise<void>;
+  /** Gives pins back. A slot pinned n times is released n times. */
+  release(slots: Uint32Array, count: number): void;
+
+  /** Length of the longest prefix of `keys` that is present, in DRAM or shared. */
+  matchPrefix(namespace: number, keys: Uint32Array, count: number): number | Promise<number>;
+  /** 1 for every key that is present. */
+  exists(namespace: number, keys: Uint32Array, count: number, present: Uint8Array): void | Promise<void>;
+  /** Starts reading what is not in DRAM; answers how many will be read. Does not wait, pins nothing. */
+  prefetch(namespace: number, keys: Uint32Array, count: number): number | Promise<number>;
+  /** As `get` without handing out rows: keeps blocks in DRAM until `unpin` or the end of the session. Answers how many. */
+  pin(namespace: number, keys: Uint32Array, count: number, deadlineMs: number): number | Promise<number>;
+  unpin(namespace: number, keys: Uint32Array, count: number): number;
+  /** Notes a use, for eviction. */
+  touch(namespace: number, keys: Uint32Array, count: number): void;
+  /** Deletes from every tier, durably: a rebuild does not bring them back. Answers how many were there. */
+  delete(namespace: number, keys: Uint32Array, count: number, deadlineMs: number): Promise<number>;
+  /** Settles when everything committed before is on the shared file system (or failed). Answers how many failed. */
+  flush(deadlineMs: number): Promise<number>;
+
+  /** Maps a shared-memory file of the client, by path or by an fd that it has passed. */
+  registerRegion(source: { path: string } | { fd: number }, sizeBytes: number): Promise<RegionId>;
+  /** Settles when no I/O uses it any more. */
+  unregisterRegion(region: RegionId): Promise<void>;
+
+  /** Aborts reservations, drops pins and regions. Idempotent. I/O in flight keeps its buffers until it is done. */
+  close(): void;
+}
+
+/** Distribution of latencies in microseconds. */
+export interface LatencySummary {
+  count: number;
+  p50Us: number;
+  p99Us: number;
+}
+
+export interface TierStatus {
+  hits: number;
+  bytes: number;
+  latency: LatencySummary;
+}
+
+/** Counters since the start; the same names are used by the CLI, the wire and the metrics. */
+export interface NodeStatus {
+  nodeName: string;
+  clusterId: string;
+  root: string;
+  version: string;
+  epoch: number;
+  uptimeMs: number;
+  sessions: number;
+  io: IoReport & IoCounters;
+  arena: {
+    bytes: number;
+    usedBytes: number;
+    pinnedBytes: number;
+    blocks: number;
+    evictions: number;
+    quarantinedBytes: number;
+  };
+  tiers: { dram: TierStatus; shared: TierStatus };
+  reads: {
+    keys: number;
+    misses: number;
+    late: number;
+    corrupt: number;
+    singleFlightJoins: number;
+    payloadBytes: number;
+    deviceBytes: number;
+    runs: number;
+  };
+  writes: {
+    blocks: number;
+    bytes: number;
+    batches: number;
+    syncs: number;
+    failures: number;
+    backlogBytes: number;
+    segmentsAbandoned: number;
+    compressedBytes: number;
+    compressibleBytes: number;
+  };
+  directory: DirectoryStats;
+}
