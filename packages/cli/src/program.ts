@@ -1,6 +1,9 @@
 import { Command } from 'commander';
 import { addBench } from './commands/bench.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addGet } from './commands/get.ts';
+import { addPut } from './commands/put.ts';
+import { addStatus } from './commands/status.ts';
 import { VERSION } from './version.ts';
 
 const CODES = `
@@ -24,7 +27,7 @@ export function createProgram(): Command {
     .showHelpAfterError('(refill <command> --help says more)')
     .addHelpText('after', CODES)
     .exitOverride();
-  const add = [addDoctor, addBench];
+  const add = [addPut, addGet, addStatus, addDoctor, addBench];
   for (const addTo of add) {
     const command = addTo(program);
     command
