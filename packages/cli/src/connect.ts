@@ -1,5 +1,5 @@
 import { createConnect } from '@refill/client';
-import { type BlockStore, RefillError } from '@refill/interface';
+import type { BlockStore, RefillError } from '@refill/interface';
 import { sharedMemory } from '@refill/native-io';
 import type { Config } from './config/fields.ts';
 import { nodePaths } from './config/paths.ts';
@@ -18,18 +18,15 @@ const connect = createConnect({
   warn: (message) => process.emitWarning(message),
 });
 
-/** The socket of the node that serves the configured root on this machine. `ERR_NOT_A_ROOT` when that cannot be told. */
+/** The socket of the node that serves the configured root on this machine. An `ExitError` of code 3 when that cannot be told. */
 export async function findSocket(config: Config): Promise<string> {
   if (config.socket !== undefined) return config.socket;
   if (config.state !== undefined) return nodePaths(config, '').socket;
   const root = await readRoot(config.root);
   if (root === undefined) {
-    throw new RefillError(
-      'ERR_NOT_A_ROOT',
-      `${config.root} has no refill.json, so it says nothing of its node's socket`,
-      {
-        fix: 'Give --root the directory that the node serves, or --socket its socket',
-      },
+    throw new ExitError(
+      EXIT.unreachable,
+      `no node answers: ${config.root} has no refill.json, so it is no root that a node serves. Give --root or --socket`,
     );
   }
   return nodePaths(config, root.clusterId).socket;

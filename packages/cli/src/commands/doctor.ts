@@ -1,12 +1,9 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { checkDirectory } from '../doctor/directory.ts';
-import { check, type Finding } from '../doctor/finding.ts';
-import { checkMemory } from '../doctor/memory.ts';
-import { checkMount } from '../doctor/mount.ts';
+import { examine } from '../doctor/examine.ts';
+import type { Finding } from '../doctor/finding.ts';
 import { EXIT, ExitError } from '../exit-codes.ts';
-import { addConfigFlags, configOf } from '../options.ts';
+import { addConfigFlags, configOf, wholeFlag } from '../options.ts';
 import { createProgress } from '../output/progress.ts';
 import { systemClock } from '../system-clock.ts';
 
@@ -15,6 +12,7 @@ The directory is made when it is not there; what the checks write lies in one di
 
 Examples:
   refill doctor --root /mnt/shared/refill
+  refill doctor --root /mnt/a/refill --second /mnt/b/refill
   refill doctor --root /mnt/a --json | jq '.findings[] | select(.level != "ok")'
 
 Exit code 0 when Refill can work here (warnings included), 1 when a check failed.`;
@@ -30,33 +28,33 @@ export function addDoctor(program: Command): Command {
   const command = program
     .command('doctor')
     .description('Says what a directory and this machine can do, and what Refill will use and why.')
+    .option(
+      '--second <dir>',
+      'the same directory by another mount: checks that what one writes the other reads',
+    )
+    .option(
+      '--rounds <n>',
+      'blocks to write through one mount and read through the other',
+      wholeFlag(1, 1_000_000),
+      2000,
+    )
     .option('--progress', 'show a progress bar even when standard error is no terminal')
     .option('--json', 'one JSON object: root, findings, failures, warnings')
     .addHelpText('after', HELP)
     .action(doctor);
-  return addConfigFlags(command, ['root']);
+  return addConfigFlags(command, ['root', 'engine', 'direct']);
 }
 
 async function doctor(options: Record<string, unknown>): Promise<void> {
   const { config } = configOf(options);
   const progress = createProgress('doctor', { clock: systemClock, force: options.progress === true });
-  await mkdir(config.root, { recursive: true });
-  const scratch = await mkdtemp(join(config.root, '.doctor-'));
-  const checks: [string, () => Promise<Finding[]>][] = [
-    ['mount', () => checkMount(config.root)],
-    ['directory', () => checkDirectory(scratch, systemClock)],
-    ['memory', () => checkMemory()],
-  ];
-  const findings: Finding[] = [];
-  try {
-    for (const [name, run] of checks) {
-      progress.update(findings.length, undefined, name);
-      findings.push(...(await check(name, run)));
-    }
-  } finally {
-    progress.end();
-    await rm(scratch, { recursive: true, force: true });
-  }
+  const findings = await examine(config.root, {
+    second: options.second === undefined ? undefined : resolve(options.second as string),
+    rounds: options.rounds as number,
+    engine: config.engine,
+    direct: config.direct,
+    progress,
+  }).finally(() => progress.end());
   const failures = findings.filter(({ level }) => level === 'fail').length;
   const warnings = findings.filter(({ level }) => level === 'warn').length;
   const report: DoctorReport = { root: config.root, findings, failures, warnings };

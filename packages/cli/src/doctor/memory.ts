@@ -37,7 +37,7 @@ export async function checkMemory(): Promise<Finding[]> {
     },
     {
       name: 'huge pages',
-      level: reserved > 0 || transparent ? 'ok' : 'warn',
+      level: reserved > 0 || transparent ? 'ok' : 'info',
       found: `${reserved} reserved and free of ${formatSize(pageKiB * 1024)}, transparent: ${chosen(thp)}, for shared memory: ${chosen(shmem)}`,
       ...(reserved > 0 || transparent
         ? {}
