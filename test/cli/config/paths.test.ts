@@ -15,6 +15,7 @@ t.test("the state of a node is the user's, by cluster, and holds database and so
     state,
     database: join(state, 'metadata'),
     socket: join(state, 'node.sock'),
+    fdSocket: join(state, 'node.sock.fd'),
   });
   t.equal(paths('/home/u', {}, { XDG_STATE_HOME: '/var/lib/u' }).state, join('/var/lib/u/refill', CLUSTER));
   t.equal(paths('/home/u', { state: '/s' }).socket, '/s/node.sock');
@@ -32,11 +33,11 @@ t.test('a state inside the shared root is refused', async (t) => {
 });
 
 t.test('a socket path that no address can hold is refused with a shorter one', async (t) => {
-  const state = `/${'x'.repeat(107 - '/node.sock'.length - 1)}`;
-  t.equal(paths('/home/u', { state }).socket.length, 107);
+  const state = `/${'x'.repeat(104 - '/node.sock'.length - 1)}`;
+  t.equal(paths('/home/u', { state }).socket.length, 104);
   t.throws(() => paths('/home/u', { state: `${state}y` }), {
     code: 'ERR_CONFIG',
-    message: /108 bytes, and a Unix socket's path is at most 107\. Shorten it: --socket \/tmp\/refill-/,
+    message: /105 bytes, and may have at most 104\. Shorten it: --socket \/tmp\/refill-/,
   });
   t.throws(
     () => paths('/home/u', { socket: `/${'ä'.repeat(60)}` }),

@@ -143,7 +143,7 @@ export const FIELDS: Readonly<Record<FieldName, Field>> = {
     argument: 'path',
     fallback: () => undefined,
     fallbackText: '`node.sock` in the state directory',
-    fix: 'Give a path of at most 107 bytes',
+    fix: 'Give a path of at most 104 bytes',
   },
   arenaBytes: {
     schema: size(

@@ -10,8 +10,8 @@ export interface ConfigInputs {
   /** Flags as parsed, by field name; `undefined` for those that were not given. */
   flags?: Readonly<Record<string, unknown>>;
   env?: NodeJS.ProcessEnv;
-  /** File named by `--config`; it must exist. Otherwise the first that does of the usual places. */
-  file?: string | undefined;
+  /** File named by `--config`; it must exist. Otherwise the first that does of the usual places. `null`: none. */
+  file?: string | undefined | null;
   cwd?: string;
 }
 
@@ -30,7 +30,7 @@ export interface LoadedConfig {
 export function loadConfig(inputs: ConfigInputs = {}): LoadedConfig {
   const env = inputs.env ?? process.env;
   const cwd = inputs.cwd ?? process.cwd();
-  const file = readConfigFile(inputs.file, env, cwd);
+  const file = inputs.file === null ? undefined : readConfigFile(inputs.file, env, cwd);
   const config: Record<string, unknown> = {};
   const sources = {} as Record<FieldName, string>;
   for (const name of FIELD_NAMES) {

@@ -4,8 +4,8 @@ import { dirname, join, relative } from 'node:path';
 import { RefillError } from '@refill/interface';
 import type { Config } from './fields.ts';
 
-/** `sun_path` of `sockaddr_un` is 108 bytes with its final zero (unix(7)). */
-export const SOCKET_PATH_BYTES_MAX = 107;
+/** `sun_path` of `sockaddr_un` is 108 bytes with its final zero (unix(7)); the socket of descriptors ends in `.fd`. */
+export const SOCKET_PATH_BYTES_MAX: number = 107 - '.fd'.length;
 
 /** File systems that several machines mount, by the magic number of statfs(2): LevelDB has no fencing there. */
 const SHARED_TYPES: ReadonlyMap<number, string> = new Map([
@@ -27,6 +27,8 @@ export interface NodePaths {
   /** The metadata database inside it. */
   database: string;
   socket: string;
+  /** Socket beside it that hands out the arena's descriptor. */
+  fdSocket: string;
 }
 
 /** Where a node of this cluster keeps what is its own. `ERR_CONFIG` when that is unsafe or cannot work. */
@@ -42,14 +44,14 @@ export function nodePaths(
   if (bytes > SOCKET_PATH_BYTES_MAX) {
     throw new RefillError(
       'ERR_CONFIG',
-      `socket is ${JSON.stringify(socket)}, ${bytes} bytes, and a Unix socket's path is at most ${SOCKET_PATH_BYTES_MAX}`,
+      `socket is ${JSON.stringify(socket)}, ${bytes} bytes, and may have at most ${SOCKET_PATH_BYTES_MAX}`,
       {
         fix: `Shorten it: --socket ${join(env.XDG_RUNTIME_DIR || '/tmp', `refill-${config.node.slice(0, 24)}.sock`)}`,
       },
     );
   }
   refuseShared(config.root, state);
-  return { state, database: join(state, 'metadata'), socket };
+  return { state, database: join(state, 'metadata'), socket, fdSocket: `${socket}.fd` };
 }
 
 function refuseShared(root: string, state: string): void {
