@@ -4,7 +4,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { requireMachine, root, run } from './lib/steps.mjs';
+import { environment, requireMachine, root, run } from './lib/steps.mjs';
 import { countTap } from './lib/tap-counts.mjs';
 
 const OWN = ['--lts', '--no-lts', '--check'];
@@ -27,7 +27,9 @@ function suite(name, node, args) {
   const tapFile = join(folder, 'output.tap');
   const reporter = process.stdout.isTTY ? 'base' : 'terse';
   const tap = ['node_modules/tap/dist/esm/run.mjs', `--reporter=${reporter}`, `--output-file=${tapFile}`];
-  const status = run(node, [...tap, ...args]);
+  // Without a terminal the reporter shall print each line once, not repaint.
+  const env = process.stdout.isTTY ? environment : { ...environment, CONTINUOUS_INTEGRATION: '1' };
+  const status = run(node, [...tap, ...args], env);
   const counted = countTap(existsSync(tapFile) ? readFileSync(tapFile, 'utf8') : '');
   rmSync(folder, { recursive: true });
   const { passed, failures, skips } = counted;
