@@ -73,7 +73,7 @@ export class KeyTable {
   insert(namespace: number, keys: Uint32Array, wordOffset: number): number {
     const hash = hashOf(this.#seed, namespace, keys, wordOffset);
     invariant(this.#find(hash, namespace, keys, wordOffset) < 0, 'an inserted key is new');
-    const id = this.#takeId();
+    const id = this.reserve();
     const page = id >>> PAGE_SHIFT;
     const words = this.#keys[page]!;
     const at = (id & PAGE_MASK) * KEY_WORDS;
@@ -81,6 +81,20 @@ export class KeyTable {
     this.#namespaces[page]![id & PAGE_MASK] = namespace;
     this.#slots.insert(hash, id);
     this.#size++;
+    return id;
+  }
+
+  /** Takes an id that has no key; `release` gives it back. For restoring a table with its ids. */
+  reserve(): number {
+    if (this.#free === 0) {
+      if (this.#idEnd === this.#keys.length * PAGE_ENTRIES) {
+        this.#keys.push(new Uint32Array(PAGE_ENTRIES * KEY_WORDS));
+        this.#namespaces.push(new Uint16Array(PAGE_ENTRIES));
+      }
+      return this.#idEnd++;
+    }
+    const id = this.#free - 1;
+    this.#free = this.#keys[id >>> PAGE_SHIFT]![(id & PAGE_MASK) * KEY_WORDS]!;
     return id;
   }
 
@@ -143,19 +157,6 @@ export class KeyTable {
       words[at + 7] === keys[wordOffset + 7] &&
       this.#namespaces[page]![id & PAGE_MASK] === namespace
     );
-  }
-
-  #takeId(): number {
-    if (this.#free === 0) {
-      if (this.#idEnd === this.#keys.length * PAGE_ENTRIES) {
-        this.#keys.push(new Uint32Array(PAGE_ENTRIES * KEY_WORDS));
-        this.#namespaces.push(new Uint16Array(PAGE_ENTRIES));
-      }
-      return this.#idEnd++;
-    }
-    const id = this.#free - 1;
-    this.#free = this.#keys[id >>> PAGE_SHIFT]![(id & PAGE_MASK) * KEY_WORDS]!;
-    return id;
   }
 }
 
