@@ -1,1 +1,8 @@
+export type { ServerBounds, ServerCounters } from './server/bounds.ts';
+export {
+  type NodeServer,
+  type ServeNodeOptions,
+  type ServeNodeParts,
+  serveNode,
+} from './server/serve-node.ts';
 export * from './shared-tier.ts';
