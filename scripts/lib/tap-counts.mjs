@@ -3,7 +3,7 @@
 
 /**
  * @param {string} tap
- * @returns {{ passed: number, failures: string[], skips: string[] }} names are "file > test > assertion"
+ * @returns {{ passed: number, failures: { path: string, detail: string }[], skips: string[] }} paths are "file > test > assertion"
  */
 export function countTap(tap) {
   const open = []; // enclosing subtests: { indent, name, failuresBefore, pointsBefore }
@@ -11,14 +11,20 @@ export function countTap(tap) {
   const skips = [];
   let passed = 0;
   let yamlIndent = -1;
+  let explained; // the failure whose diagnostics may follow
   for (const line of tap.split('\n')) {
     const indent = line.length - line.trimStart().length;
     const text = line.trim();
     if (yamlIndent >= 0) {
       if (text === '...' && indent === yamlIndent) yamlIndent = -1;
+      else if (explained) explained.detail += `${line.slice(yamlIndent)}\n`;
       continue;
     }
-    if (text === '---') yamlIndent = indent;
+    if (text === '---') {
+      yamlIndent = indent;
+      continue;
+    }
+    explained = undefined;
     const points = passed + failures.length + skips.length;
     if (text.startsWith('# Subtest')) {
       const name = text.replace(/^# Subtest:? ?/, '');
@@ -31,12 +37,14 @@ export function countTap(tap) {
     const directive = /(?:^|\s)# (SKIP|TODO)\b/i.exec(title);
     const parent = open.at(-1)?.indent === indent ? open.pop() : undefined;
     const path = [...open.map(({ name }) => name), title.replace(/ # time=\S+$/, '')].join(' > ');
-    if (parent && (points > parent.pointsBefore || !directive)) {
-      if (not && failures.length === parent.failuresBefore) failures.push(path);
-    } else if (directive) skips.push(path);
-    else if (not) failures.push(path);
-    else passed++;
+    const own = !parent || (directive && points === parent.pointsBefore);
+    if (own && directive) skips.push(path);
+    else if (own && !not) passed++;
+    else if (not && (own || failures.length === parent.failuresBefore)) {
+      explained = { path, detail: '' };
+      failures.push(explained);
+    }
   }
-  for (const { name } of open) failures.push(`${name} never ended`);
+  for (const { name } of open) failures.push({ path: `${name} never ended`, detail: '' });
   return { passed, failures, skips };
 }

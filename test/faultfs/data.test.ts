@@ -120,7 +120,7 @@ t.test('a hung mount answers when it is resumed', async (t) => {
   if (!requiresFuse(t)) return;
   const faults = await mountFaultFs(t);
   await writeFile(join(faults.path, 'file'), 'x');
-  faults.hang();
+  await faults.hang();
   let done = false;
   const read = readFile(join(faults.path, 'file'), 'utf8').finally(() => {
     done = true;

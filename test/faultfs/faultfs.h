@@ -33,6 +33,8 @@ extern const char *const op_names[OPS];
 
 struct preimage { uint64_t page; uint8_t *bytes; bool lost; }; // bytes NULL: zeros; lost: an fsync failed on it
 
+struct name { struct name *older; char text[]; };
+
 struct node {
   struct node *next;
   dev_t dev;
@@ -40,7 +42,8 @@ struct node {
   int fd;           // O_PATH
   uint64_t lookups; // references of the kernel
   uint32_t pins;    // references of our own records
-  char *name;       // last name seen, for seeds and messages
+  _Atomic(char *) name; // last name seen, for seeds and messages
+  struct name *names; // all seen: a thread may still read an older one
   // Volatile state, under `volatile_lock`.
   bool dirty;
   int io_fd;

@@ -1,38 +1,26 @@
-import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { compileC } from '../fixtures/compile-c.ts';
 import { type FaultFs, mountFaultFs } from '../fixtures/fault-fs.ts';
 import { requiresFuse } from '../fixtures/requires.ts';
+import { uringOnce as once } from '../fixtures/uring-once.ts';
 
 const MIB = 1 << 20;
 
-type Once = (...args: (string | number)[]) => string;
-
-async function mounted(t: Test): Promise<{ faults: FaultFs; path: string; once: Once }> {
-  const program = compileC('uring-once', [
-    fileURLToPath(new URL('../fixtures/uring-once.c', import.meta.url)),
-  ]);
+async function mounted(t: Test): Promise<{ faults: FaultFs; path: string }> {
   const faults = await mountFaultFs(t);
   const path = join(faults.path, 'file');
   writeFileSync(path, '');
-  const once: Once = (...args) => {
-    const { stdout, stderr, status } = spawnSync(program, args.map(String), { encoding: 'utf8' });
-    t.equal(status, 0, stderr);
-    return stdout.trim();
-  };
   t.equal(once('write', path, 0, 4 * MIB, 7), `${4 * MIB}`);
   t.equal(once('read', path, 0, 4 * MIB, 7), `${4 * MIB} same`);
   t.equal(once('fsync', path, 0, 0), '0');
-  return { faults, path, once };
+  return { faults, path };
 }
 
 t.test('faults reach O_DIRECT operations of io_uring', async (t) => {
   if (!requiresFuse(t)) return;
-  const { faults, path, once } = await mounted(t);
+  const { faults, path } = await mounted(t);
   for (const errno of ['EIO', 'ENOSPC', 'EDQUOT', 'ESTALE'] as const)
     for (const op of ['read', 'write', 'fsync', 'fdatasync'] as const) {
       await faults.failNth({ op, errno });
@@ -49,7 +37,7 @@ t.test('faults reach O_DIRECT operations of io_uring', async (t) => {
 
 t.test('a short write to an O_DIRECT file is short for pwrite', async (t) => {
   if (!requiresFuse(t)) return;
-  const { faults, path, once } = await mounted(t);
+  const { faults, path } = await mounted(t);
   await faults.short({ op: 'write', bytes: 4096 });
   t.equal(once('pwrite', path, 0, MIB, 8), '4096');
   t.equal(once('read', path, 0, 4096, 8), '4096 same');
@@ -58,7 +46,7 @@ t.test('a short write to an O_DIRECT file is short for pwrite', async (t) => {
 
 t.test('the kernel makes an error of a short O_DIRECT write by io_uring', async (t) => {
   if (!requiresFuse(t)) return;
-  const { faults, path, once } = await mounted(t);
+  const { faults, path } = await mounted(t);
   await faults.short({ op: 'write', bytes: 4096 });
   t.equal(once('write', path, 0, MIB, 8), `${-constants.errno.EIO}`);
   t.equal(once('read', path, 0, 4096, 8), '4096 same', 'although the prefix was written');
@@ -66,7 +54,7 @@ t.test('the kernel makes an error of a short O_DIRECT write by io_uring', async 
 
 t.test('requests are 1 MiB, and one failed piece of a large read fails it', async (t) => {
   if (!requiresFuse(t)) return;
-  const { faults, path, once } = await mounted(t);
+  const { faults, path } = await mounted(t);
   const { read } = await faults.counts();
   t.equal(once('read', path, 0, 4 * MIB, 7), `${4 * MIB} same`);
   t.equal((await faults.counts()).read - read, 4);

@@ -34,8 +34,11 @@ int node_lookup(struct node *parent, const char *name, struct fuse_entry_param *
     *bucket = node;
   }
   if (!node->name || strcmp(node->name, name) != 0) {
-    free(node->name);
-    node->name = strdup(name);
+    struct name *seen = malloc(sizeof *seen + strlen(name) + 1);
+    if (!seen) abort();
+    seen->older = node->names;
+    node->names = seen;
+    node->name = strcpy(seen->text, name);
   }
   node->lookups++;
   entry->ino = (uintptr_t)node;
@@ -50,7 +53,10 @@ static void drop_if_free(struct node *node) {
   *link = node->next;
   close(node->fd);
   if (node->io_fd >= 0) close(node->io_fd);
-  free(node->name);
+  for (struct name *seen = node->names, *older; seen; seen = older) {
+    older = seen->older;
+    free(seen);
+  }
   free(node);
 }
 
