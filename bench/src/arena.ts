@@ -54,7 +54,7 @@ async function startAndAttach(
 ): Promise<{ startMs: number; attachMs: number }> {
   using scratch = new Scratch(context, 'arena');
   await using node = await ServedNode.start({
-    dir: scratch.dir,
+    scratch,
     arenaBytes,
     segmentBytes: context.segmentBytes,
   });

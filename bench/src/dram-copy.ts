@@ -33,7 +33,7 @@ export const dramCopy: Scenario = {
   async run(context: BenchContext): Promise<Result[]> {
     using scratch = new Scratch(context, 'copy');
     const { segmentBytes } = context;
-    await using node = await ServedNode.start({ dir: scratch.dir, arenaBytes: GIB, segmentBytes });
+    await using node = await ServedNode.start({ scratch, arenaBytes: GIB, segmentBytes });
     const dataset = new Dataset({ blockBytes: BLOCK_BYTES, count: COUNT, chainBlocks: KEYS, seed: 1 });
     await putAll(node, dataset, true);
     const namespace = await node.store.namespace(dataset.fingerprint());

@@ -21,7 +21,7 @@ export const dramHit: Scenario = {
   async run(context): Promise<Result[]> {
     using scratch = new Scratch(context, 'dram');
     const { segmentBytes } = context;
-    await using node = await ServedNode.start({ dir: scratch.dir, arenaBytes: GIB, segmentBytes });
+    await using node = await ServedNode.start({ scratch, arenaBytes: GIB, segmentBytes });
     const dataset = new Dataset({ blockBytes: 64 * KIB, count: BLOCKS, chainBlocks: KEYS, seed: 1 });
     await putAll(node, dataset, true);
     const namespace = await node.store.namespace(dataset.fingerprint());

@@ -42,7 +42,7 @@ async function oneSize(context: BenchContext, blockBytes: number): Promise<Resul
     async ours(round) {
       using scratch = new Scratch(context, 'packed');
       const { coldArenaBytes: arenaBytes, segmentBytes } = context;
-      const options: ServeOptions = { dir: scratch.dir, arenaBytes, segmentBytes };
+      const options: ServeOptions = { scratch, arenaBytes, segmentBytes };
       const dataset = new Dataset({ blockBytes, count, chainBlocks: 256, seed: round + 2 });
       let store: Sample;
       {

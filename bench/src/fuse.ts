@@ -1,8 +1,8 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { passthroughProgram } from './build-native.ts';
 import { compared } from './compare.ts';
 import { FioLimit, requireFio } from './fio.ts';
 import { LimitFile } from './rivals.ts';
@@ -11,8 +11,6 @@ import { type BenchContext, type Result, type Scenario, Unavailable } from './sc
 import { Scratch } from './scratch.ts';
 import { StoredSet } from './stored-set.ts';
 import { MIB } from './units.ts';
-
-const passthrough: string = fileURLToPath(new URL('../../test/faultfs/build/faultfs', import.meta.url));
 
 /** Cold reads on a FUSE mount of our own that only passes through, against the best that fio gets out of it. */
 export const fuse: Scenario = {
@@ -57,15 +55,13 @@ class FuseMount implements AsyncDisposable {
 
   static async create(dir: string): Promise<FuseMount> {
     if (!existsSync('/dev/fuse')) throw new Unavailable('/dev/fuse is missing: modprobe fuse');
-    if (!existsSync(passthrough))
-      throw new Unavailable(
-        'the passthrough file system is not built: apt-get install libfuse3-dev fuse3, then npm test',
-      );
     const backing = join(dir, 'backing');
     const point = join(dir, 'mount');
     mkdirSync(backing);
     mkdirSync(point);
-    const child = spawn(passthrough, [backing, point], { stdio: 'ignore' });
+    const child = spawn(passthroughProgram(), ['--plain', '--die-with-parent', backing, point], {
+      stdio: 'ignore',
+    });
     const mount = new FuseMount(point, child);
     for (let i = 0; i < 500; i++) {
       if (readFileSync('/proc/self/mounts', 'utf8').includes(` ${point} `)) return mount;
@@ -75,9 +71,8 @@ class FuseMount implements AsyncDisposable {
     throw new Unavailable('the passthrough file system did not mount');
   }
 
+  /** The file system unmounts itself when it is told to end. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const { status } = spawnSync('fusermount3', ['-u', this.point]);
-    if (status !== 0) spawnSync('umount', [this.point]);
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exit = new Promise((resolve) => this.#child.once('exit', resolve));
     this.#child.kill('SIGTERM');

@@ -1,5 +1,4 @@
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { absolute } from './compare.ts';
 import { Dataset } from './dataset.ts';
@@ -7,7 +6,7 @@ import { median } from './rounds.ts';
 import { runProgram } from './run-program.ts';
 import type { BenchContext, Result, Scenario } from './scenario.ts';
 import { Scratch } from './scratch.ts';
-import { ServedNode } from './served-node.ts';
+import { nodeDirectories, ServedNode } from './served-node.ts';
 import { putAll } from './stored-set.ts';
 import { GIB, KIB } from './units.ts';
 
@@ -21,16 +20,17 @@ export const rebuild: Scenario = {
   async run(context: BenchContext): Promise<Result[]> {
     const count = context.workingSetBytes >= GIB ? 1_000_000 : 100_000;
     using scratch = new Scratch(context, 'rebuild');
-    const root = join(scratch.dir, 'root');
+    const { root, state } = nodeDirectories(scratch);
     {
       const { coldArenaBytes: arenaBytes, segmentBytes } = context;
-      await using node = await ServedNode.start({ dir: scratch.dir, arenaBytes, segmentBytes });
+      await using node = await ServedNode.start({ scratch, arenaBytes, segmentBytes });
       await putAll(node, new Dataset({ blockBytes: BLOCK_BYTES, count, chainBlocks: 256, seed: 1 }));
     }
     const rates: number[] = [];
     for (let round = 0; round < context.rounds; round++) {
-      rmSync(join(root, 'metadata'), { recursive: true, force: true });
-      const [program, args] = ServedNode.command('rebuild', '--root', root, '--json');
+      // Everything that the node keeps for itself; what is on the shared file system stays.
+      rmSync(state, { recursive: true, force: true });
+      const [program, args] = ServedNode.command('rebuild', '--root', root, '--state', state, '--json');
       const began = performance.now();
       const report: { blocks: number } = JSON.parse(await runProgram(program, args));
       const seconds = (performance.now() - began) / 1000;

@@ -111,6 +111,10 @@ async function main(options: Options): Promise<number> {
   return failed ? 1 : 0;
 }
 
+// Scratch directories and nodes are cleaned up when the process exits, and only then.
+process.once('SIGINT', () => process.exit(130));
+process.once('SIGTERM', () => process.exit(143));
+
 let options: Options | undefined;
 try {
   options = parse();

@@ -1,24 +1,30 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BenchContext } from './scenario.ts';
 
-const living = new Set<string>();
+const living = new Set<Scratch>();
 process.on('exit', () => {
-  for (const dir of living) rmSync(dir, { recursive: true, force: true });
+  for (const scratch of living) scratch[Symbol.dispose]();
 });
 
-/** A directory on the file system under test, deleted when disposed and, at the latest, when the process ends. */
+/** Directories of one measurement, deleted when disposed and, at the latest, when the process ends. */
 export class Scratch implements Disposable {
+  /** On the file system under test. */
   readonly dir: string;
+  /** On a local disk, with a path short enough for a socket: a node's own state is never on the shared file system. */
+  readonly stateDir: string;
 
   constructor(context: BenchContext, name: string) {
     mkdirSync(context.dir, { recursive: true });
     this.dir = mkdtempSync(join(context.dir, `${name}-`));
-    living.add(this.dir);
+    this.stateDir = mkdtempSync(join(tmpdir(), 'refill-bench-'));
+    living.add(this);
   }
 
   [Symbol.dispose](): void {
     rmSync(this.dir, { recursive: true, force: true });
-    living.delete(this.dir);
+    rmSync(this.stateDir, { recursive: true, force: true });
+    living.delete(this);
   }
 }

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { BlockStore } from '@refill/interface';
+import type { Scratch } from './scratch.ts';
 import { connectTo } from './sdk.ts';
 
 const refill: string = fileURLToPath(new URL('../../packages/cli/bin/refill.js', import.meta.url));
@@ -12,33 +13,39 @@ const READY_MS = 120_000;
 const STOP_MS = 30_000;
 
 export interface ServeOptions {
-  /** Parent of the root, the socket and the log. */
-  dir: string;
+  /** Where root and state go. */
+  scratch: Scratch;
   arenaBytes: number;
   segmentBytes: number;
   /** Default on. */
   checksum?: boolean;
-  /** Root elsewhere, for another file system. */
-  root?: string;
 }
 
 /** The command line of `refill serve`. */
-function serveArguments(options: ServeOptions, root: string, socketPath: string): string[] {
+function serveArguments(options: ServeOptions, root: string, state: string, socketPath: string): string[] {
   return [
     'serve',
-    '--root',
-    root,
-    '--socket',
-    socketPath,
-    '--arena-bytes',
-    String(options.arenaBytes),
-    '--segment-bytes',
-    String(options.segmentBytes),
-    ...(options.checksum === false ? ['--no-checksum'] : []),
+    ...['--root', root],
+    ...['--state', state],
+    ...['--socket', socketPath],
+    ...['--arena-bytes', String(options.arenaBytes)],
+    ...['--segment-bytes', String(options.segmentBytes)],
+    ...(options.checksum === false ? ['--checksum', 'off'] : []),
   ];
 }
 
-/** A real `refill serve` in a process of its own. Dispose stops it; the caller deletes the directory. */
+const living = new Set<ChildProcess>();
+// Before the directories go, or a node would write into them again.
+process.prependListener('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
+
+/** Root and state of the node that serves a scratch. */
+export function nodeDirectories(scratch: Scratch): { root: string; state: string } {
+  return { root: join(scratch.dir, 'root'), state: join(scratch.stateDir, 'state') };
+}
+
+/** A real `refill serve` in a process of its own. Dispose stops it; its directories are the scratch's. */
 export class ServedNode implements AsyncDisposable {
   readonly pid: number;
   /** From the start of the process until a client was connected. */
@@ -61,15 +68,19 @@ export class ServedNode implements AsyncDisposable {
   }
 
   static async start(options: ServeOptions): Promise<ServedNode> {
-    const root = options.root ?? join(options.dir, 'root');
-    const socketPath = join(options.dir, 'refill.sock');
-    const logPath = join(options.dir, 'serve.log');
-    mkdirSync(root, { recursive: true });
+    const { root, state } = nodeDirectories(options.scratch);
+    const { stateDir } = options.scratch;
+    const socketPath = join(stateDir, 'node.sock');
+    const logPath = join(stateDir, 'serve.log');
+    mkdirSync(state, { recursive: true });
     const log = openSync(logPath, 'a');
     const began = performance.now();
-    const child = spawn(process.execPath, [refill, ...serveArguments(options, root, socketPath)], {
+    const child = spawn(process.execPath, [refill, ...serveArguments(options, root, state, socketPath)], {
       stdio: ['ignore', log, log],
     });
+    closeSync(log);
+    living.add(child);
+    child.once('exit', () => living.delete(child));
     try {
       const store = await firstConnection(child, socketPath, logPath);
       return new ServedNode(child, socketPath, store, performance.now() - began);

@@ -123,7 +123,7 @@ export class StoredSet implements Disposable {
 
   async serve(options: Partial<ServeOptions> = {}): Promise<ServedNode> {
     return await ServedNode.start({
-      dir: this.#scratch.dir,
+      scratch: this.#scratch,
       arenaBytes: this.#context.coldArenaBytes,
       segmentBytes: this.#context.segmentBytes,
       ...options,

@@ -35,7 +35,7 @@ async function oneSize(context: BenchContext, blockBytes: number): Promise<Resul
     async ours(round) {
       using scratch = new Scratch(context, 'write');
       await using node = await ServedNode.start({
-        dir: scratch.dir,
+        scratch,
         arenaBytes: context.coldArenaBytes,
         segmentBytes: segment,
       });
