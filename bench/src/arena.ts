@@ -6,7 +6,7 @@ import { Scratch } from './scratch.ts';
 import { ServedNode } from './served-node.ts';
 import { GIB, MIB } from './units.ts';
 
-const LARGE_BYTES = 2 * GIB;
+const LARGE_BYTES = GIB;
 const SMALL_BYTES = 64 * MIB;
 const GIBIBYTES: number = (LARGE_BYTES - SMALL_BYTES) / GIB;
 
@@ -32,7 +32,7 @@ export const arena: Scenario = {
       },
     });
     const row = { unit: 's/GiB', target: '<= 1.5' };
-    const note = 'difference of an arena of 2 GiB and one of 64 MiB';
+    const note = 'difference of an arena of 1 GiB and one of 64 MiB';
     return [
       compared(
         { ...row, name: 'arena/start', against: 'bare mmap, touch and register', note },

@@ -37,7 +37,7 @@ export const dramCopy: Scenario = {
     const dataset = new Dataset({ blockBytes: BLOCK_BYTES, count: COUNT, chainBlocks: KEYS, seed: 1 });
     await putAll(node, dataset, true);
     const namespace = await node.store.namespace(dataset.fingerprint());
-    const memory = sharedMemory().create(SOURCE_BYTES);
+    const memory = sharedMemory.create(SOURCE_BYTES);
     const region = await node.store.registerRegion({ fd: memory.fd }, memory.sizeBytes);
     const reader = { node, namespace, keys: dataset.keys, memory, region };
     const bytes = SOURCE_BYTES * PASSES;

@@ -65,6 +65,7 @@ async function readOnce(job: FioJob, { depth, memory }: FioVariant): Promise<Sam
 export class FioLimit {
   readonly #job: FioJob;
   #best: FioVariant | undefined;
+  #failure: unknown;
 
   constructor(job: FioJob) {
     this.#job = job;
@@ -88,22 +89,33 @@ export class FioLimit {
     for (const memory of lent ? ['mmaphuge'] : ['mmap']) {
       for (const depth of [1, 2, 4, 8, 16, 32]) {
         if (depth * this.#job.blockBytes > IN_FLIGHT_BYTES_MAX) continue;
-        const { value } = await readOnce(this.#job, { depth, memory });
+        const value = await this.#tryVariant({ depth, memory });
         if (value > bestValue) {
           bestValue = value;
           best = { depth, memory };
         }
       }
     }
-    if (best === undefined) throw new Error('fio measured nothing');
+    if (best === undefined) throw new Error(`fio measured nothing: ${this.#failure}`);
     return best;
+  }
+
+  /** Bandwidth of one variant, 0 where fio cannot run it: others use the pool of huge pages too. */
+  async #tryVariant(variant: FioVariant): Promise<number> {
+    try {
+      return (await readOnce(this.#job, variant)).value;
+    } catch (error) {
+      this.#failure = error;
+      return 0;
+    }
   }
 }
 
 /** Calls `work(true)` with `bytes` of 2 MiB pages free in the kernel's pool, `work(false)` where it gives none. */
 async function withHugePages<T>(bytes: number, work: (lent: boolean) => Promise<T>): Promise<T> {
   const before = Number(readFileSync(HUGE_PAGES, 'utf8'));
-  const wanted = before + bytes / HUGE_PAGE_BYTES + 2;
+  // Some more than the buffers: fio aligns and adds its own.
+  const wanted = before + bytes / HUGE_PAGE_BYTES + 16;
   try {
     writeFileSync(HUGE_PAGES, String(wanted));
   } catch {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { BlockStore } from '@refill/interface';
 import type { Scratch } from './scratch.ts';
-import { connectTo } from './sdk.ts';
+import { connect } from './sdk.ts';
 
 const refill: string = fileURLToPath(new URL('../../packages/cli/bin/refill.js', import.meta.url));
 const READY_MS = 120_000;
@@ -17,8 +17,6 @@ export interface ServeOptions {
   scratch: Scratch;
   arenaBytes: number;
   segmentBytes: number;
-  /** Default on. */
-  checksum?: boolean;
 }
 
 /** The command line of `refill serve`. */
@@ -30,7 +28,6 @@ function serveArguments(options: ServeOptions, root: string, state: string, sock
     ...['--socket', socketPath],
     ...['--arena-bytes', String(options.arenaBytes)],
     ...['--segment-bytes', String(options.segmentBytes)],
-    ...(options.checksum === false ? ['--checksum', 'off'] : []),
   ];
 }
 
@@ -92,7 +89,7 @@ export class ServedNode implements AsyncDisposable {
 
   /** A further client of this process. */
   async connect(): Promise<BlockStore> {
-    return await connectTo(this.socketPath, READY_MS);
+    return await connect({ socketPath: this.socketPath, deadlineMs: READY_MS });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -111,7 +108,7 @@ async function firstConnection(
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`refill serve ended with ${child.exitCode ?? child.signalCode}:\n${tail(logPath)}`);
     try {
-      return await connectTo(socketPath, READY_MS);
+      return await connect({ socketPath, deadlineMs: READY_MS });
     } catch (error) {
       if (performance.now() > until)
         throw new Error(`no connection in time:\n${tail(logPath)}`, { cause: error });

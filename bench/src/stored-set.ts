@@ -38,7 +38,7 @@ export async function arenaPages(node: ServedNode): Promise<string> {
 /** Puts the whole data set through the SDK out of shared memory, durably; ours of every write row. */
 export async function putAll(node: ServedNode, dataset: Dataset, verify?: true): Promise<Sample> {
   const { blockBytes } = dataset.shape;
-  const memory = sharedMemory().create(Math.max(REGION_BYTES, blockBytes * 4));
+  const memory = sharedMemory.create(Math.max(REGION_BYTES, blockBytes * 4));
   const region = await node.store.registerRegion({ fd: memory.fd }, memory.sizeBytes);
   try {
     const namespace = await node.store.namespace(dataset.fingerprint());

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Dataset } from './dataset.ts';
-import { connectTo } from './sdk.ts';
+import { connect } from './sdk.ts';
 import { BULK_DEADLINE_MS } from './stored-set.ts';
 import { MIB } from './units.ts';
 
@@ -18,7 +18,7 @@ process.on('message', () => {
   running = false;
 });
 
-const store = await connectTo(socketPath, BULK_DEADLINE_MS);
+const store = await connect({ socketPath, deadlineMs: BULK_DEADLINE_MS });
 const dataset = new Dataset({ blockBytes: MIB, count: COUNT, chainBlocks: 64, seed: Number(seed) });
 const namespace = await store.namespace({ ...dataset.fingerprint(), name: 'bench-writer' });
 process.send?.('ready');
