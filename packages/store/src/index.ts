@@ -4,4 +4,11 @@ export {
   type SharedTierOptions,
   type SharedTierParts,
 } from './create-shared-tier.ts';
+export type { ServerBounds, ServerCounters } from './server/bounds.ts';
+export {
+  type NodeServer,
+  type ServeNodeOptions,
+  type ServeNodeParts,
+  serveNode,
+} from './server/serve-node.ts';
 export * from './shared-tier.ts';
