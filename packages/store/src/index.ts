@@ -1,4 +1,10 @@
 export * from './arena.ts';
+export {
+  createSharedTier,
+  type SegmentTier,
+  type SharedTierOptions,
+  type SharedTierParts,
+} from './create-shared-tier.ts';
 export type { NodeComponents, NodeOptions } from './node-parts.ts';
 export type { ServerBounds, ServerCounters } from './server/bounds.ts';
 export {
