@@ -1,15 +1,10 @@
-import { mkdir } from 'node:fs/promises';
 import type { Logger } from '@libp2p/interface';
 import { type IoReport, type NodeStatus, RefillError } from '@refill/interface';
-import { createDirectory, LevelEngine } from '@refill/metadata';
-import { createBlockIO } from '@refill/native-io';
 import { createArena, createSharedTier, createStoreNode, serveNode } from '@refill/store';
 import type { Config } from './config/fields.ts';
 import { loadConfig } from './config/load.ts';
-import { nodePaths } from './config/paths.ts';
-import { takeIdentity } from './identity.ts';
 import { createLog } from './log.ts';
-import { openRoot, ROOT_FOLDERS } from './root.ts';
+import { openParts } from './parts.ts';
 import { systemChance, systemClock } from './system-clock.ts';
 import { Unwind } from './unwind.ts';
 import { VERSION } from './version.ts';
@@ -52,42 +47,15 @@ export async function startConfigured(config: Config): Promise<RunningNode> {
 }
 
 /**
- * In this order, each step undone in reverse: root; state and its database, whose lock costs nothing to find taken;
- * engine and arena; name; directory; epoch; recovery under that epoch; shared tier and node; socket last, so that a
- * client that can connect finds everything there.
+ * After the parts: epoch; recovery under that epoch; shared tier and node; socket last, so that a client that can
+ * connect finds everything there.
  */
 async function start(config: Config, log: Logger, unwind: Unwind): Promise<RunningNode> {
   const [clock, chance] = [systemClock, systemChance];
-  const root = await openRoot(config.root, { clock, chance });
-  const { state, database, socket, fdSocket } = nodePaths(config, root.clusterId);
-  await mkdir(state, { recursive: true, mode: 0o700 });
-
-  const engine = new LevelEngine({ path: database });
-  await engine.start();
-  unwind.push('metadata database', () => engine.stop());
-
-  const io = await createBlockIO({
-    root: root.path,
-    arenaBytes: config.arenaBytes,
-    engine: config.engine,
-    direct: config.direct,
-    lanes: { read: config.readLanes, write: config.writeLanes },
-    fdSocketPath: fdSocket,
-  });
-  unwind.push('engine', () => io.stop());
-  for (const folder of ROOT_FOLDERS) await io.mkdir(folder);
-  await takeIdentity(io, config.node, { root: root.path, clock });
-
-  const directory = createDirectory(
-    { engine, files: io, clock, chance, log: log.newScope('metadata') },
-    { memoryBudgetBytes: config.indexMemoryBytes },
-  );
-  await directory.start();
-  unwind.push('directory', () => directory.stop());
-  const epoch = await directory.acquireEpoch(config.node);
-
+  const { root, paths, io, directory } = await openParts(config, log, unwind);
   const arena = createArena(io);
   const parts = { io, directory, scratch: arena.scratch, clock, chance, log: log.newScope('store') };
+  const epoch = await directory.acquireEpoch(config.node);
   const sharedTier = createSharedTier(parts, { node: config.node, epoch, segmentBytes: config.segmentBytes });
   const node = createStoreNode(
     { io, arena, directory, sharedTier, clock, chance, log: log.newScope('node') },
@@ -105,29 +73,32 @@ async function start(config: Config, log: Logger, unwind: Unwind): Promise<Runni
 
   const server = serveNode(
     { node, clock, log: log.newScope('server'), takePassedFd: (token) => io.takePassedFd(token) },
-    { socketPath: socket, fdSocketPath: fdSocket },
+    { socketPath: paths.socket, fdSocketPath: paths.fdSocket },
   );
   await server.start();
   unwind.push('server', () => server.stop());
 
   let stopping: Promise<void> | undefined;
   return {
-    socketPath: socket,
+    socketPath: paths.socket,
     nodeName: config.node,
     clusterId: root.clusterId,
     root: root.path,
     io: io.report,
     status: () => node.status(),
     stop: () => {
-      stopping ??= unwind.run().then((error) => {
-        if (error !== undefined)
-          throw new RefillError(
-            'ERR_STORAGE_FAILED',
-            `the node did not stop cleanly: ${(error as Error).message}`,
-            { cause: error },
-          );
-      });
+      stopping ??= stop(unwind);
       return stopping;
     },
   };
+}
+
+async function stop(unwind: Unwind): Promise<void> {
+  // The clock's timers keep no process alive, and a program that only waits for this must not end before.
+  const alive = setInterval(() => undefined, 2 ** 30);
+  const error = (await unwind.run().finally(() => clearInterval(alive))) as Error | undefined;
+  if (error === undefined) return;
+  throw new RefillError('ERR_STORAGE_FAILED', `the node did not stop cleanly: ${error.message}`, {
+    cause: error,
+  });
 }
