@@ -1,3 +1,9 @@
+export {
+  createSharedTier,
+  type SegmentTier,
+  type SharedTierOptions,
+  type SharedTierParts,
+} from './create-shared-tier.ts';
 export type { ServerBounds, ServerCounters } from './server/bounds.ts';
 export {
   type NodeServer,
