@@ -6,6 +6,7 @@ import { dramCopy } from './dram-copy.ts';
 import { dramHit } from './dram-hit.ts';
 import { filePerBlock } from './file-per-block.ts';
 import { fuse } from './fuse.ts';
+import { commit, matchPrefix } from './metadata-rows.ts';
 import { readUnderWrite } from './read-under-write.ts';
 import { rebuild } from './rebuild.ts';
 import type { Scenario } from './scenario.ts';
@@ -20,6 +21,8 @@ export const scenarios: readonly Scenario[] = [
   readUnderWrite,
   dramHit,
   dramCopy,
+  matchPrefix,
+  commit,
   rebuild,
   checksum,
   arena,
