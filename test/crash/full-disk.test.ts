@@ -12,7 +12,7 @@ t.test(
   'a disk that fills up refuses puts, keeps what it has, and takes puts again after a deletion',
   async (t) => {
     if (!requiresLoopDevices(t)) return;
-    const disk = await mountLoopFs(t, { sizeBytes: 48 * 1024 * 1024 });
+    const disk = await mountLoopFs(t, 48 * 1024 * 1024);
     const place = nodePlace(t, join(disk.path, 'root'));
     const args = ['--arena', '64MiB', '--segment', '8MiB'];
     let node = await startNodeProcess(t, place, { args });

@@ -90,7 +90,7 @@ t.test('no offset of a segment is ever written twice, whatever fails', async (t)
 
 t.test('short and torn writes are failures, never data', async (t) => {
   if (!requiresFuse(t)) return;
-  const mount = await mountFaultFs(t, { syncDirect: true });
+  const mount = await mountFaultFs(t);
   const place = nodePlace(t, join(mount.path, 'root'));
   const blocks = new StoredBlocks(3000);
   let node = await startNodeProcess(t, place);
