@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { FIELD_NAMES } from '../config/fields.ts';
+import { EXIT, ExitError } from '../exit-codes.ts';
+import { startConfigured } from '../node.ts';
+import { addConfigFlags, configOf, wholeFlag } from '../options.ts';
+import { untilStopped } from '../stop-signal.ts';
+import { readyLine } from './serve.ts';
+
+const BIN = fileURLToPath(new URL('../../bin/refill.js', import.meta.url));
+
+const HELP = `
+Serves one node, by default on ./refill-data, and proves it: a second process connects through the SDK, replays a
+made-up agentic workload and verifies every byte it reads. Then it keeps serving until stopped.
+
+Examples:
+  refill start
+  refill start --once
+  npm start -- --root /mnt/shared/refill --once`;
+
+export function addStart(program: Command): Command {
+  const command = program
+    .command('start')
+    .description('Serves one node and proves it by a verified replay from another process.')
+    .option('--once', 'exit after the replay: 0 when all was well')
+    .option('--seed <n>', 'seed of the workload', wholeFlag(0, 2 ** 32 - 1), 1)
+    .option('--json', 'the result of the replay as one JSON object')
+    .addHelpText('after', HELP)
+    .action(start);
+  return addConfigFlags(command, FIELD_NAMES);
+}
+
+async function start(options: Record<string, unknown>): Promise<void> {
+  const node = await startConfigured(configOf(options).config);
+  const say = options.json === true ? process.stderr : process.stdout;
+  const stopped = untilStopped();
+  try {
+    say.write(`${readyLine(node)}\n`);
+    const code = await replayFromOutside(node.socketPath, options, stopped);
+    if (code !== EXIT.ok) throw new ExitError(code, `the replay failed with exit code ${code}`);
+    if (options.once === true) return;
+    say.write(`Serving until stopped (Ctrl-C). Try: npx refill status --socket ${node.socketPath}\n`);
+    await stopped;
+  } finally {
+    await node.stop();
+  }
+}
+
+/** A process of its own, so that what is proven is what any client gets. Ends early when this one is to stop. */
+async function replayFromOutside(
+  socketPath: string,
+  options: Record<string, unknown>,
+  stopped: Promise<unknown>,
+): Promise<number> {
+  const args = ['replay', '--generate', '--seed', String(options.seed), '--target', socketPath];
+  if (options.json === true) args.push('--json');
+  const child = spawn(process.execPath, [BIN, ...args], { stdio: ['ignore', 'inherit', 'inherit'] });
+  let asked = false;
+  void stopped.then(() => {
+    asked = true;
+    child.kill('SIGTERM');
+  });
+  const [code] = (await once(child, 'exit')) as [number | null];
+  return asked ? EXIT.ok : (code ?? EXIT.failure);
+}
