@@ -1,11 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { COMMIT_ROW, COMMIT_ROW_WORDS, type Directory, KEY_WORDS, type SmallFiles } from '@refill/interface';
 import { createDirectory, LevelEngine } from '@refill/metadata';
+import { nativeProgram } from './build-native.ts';
 
 /** One line of the results; `against` names the rival, `ratio` is ours to its. */
 export interface BenchRow {
@@ -21,6 +20,8 @@ export interface BenchRow {
 export interface MetadataBenchOptions {
   /** Directory for scratch databases, on the disk to be measured. */
   scratch: string;
+  /** Rounds of a comparison, default 5. */
+  rounds?: number;
 }
 
 const PREFIX_KEYS = 14_000;
@@ -88,20 +89,19 @@ export async function benchIndex(blocks: number, { scratch }: MetadataBenchOptio
 /** Durable commits of 100 records by four callers, in turn with a C++ program on LevelDB; medians of five rounds. */
 export async function benchDurableCommit(
   records: number,
-  { scratch }: MetadataBenchOptions,
+  { scratch, rounds = ROUNDS }: MetadataBenchOptions,
 ): Promise<BenchRow[]> {
-  const rival = buildRival(scratch);
+  const library = { flags: ['-lleveldb'], install: 'libleveldb-dev' };
+  const rival = nativeProgram('leveldb_commit', library);
   const ours: number[] = [];
   const theirs: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     ours.push(await withDirectory(scratch, (...place) => commitRate(records, ...place)));
-    if (rival !== undefined) theirs.push(await rivalRate(rival, records, scratch));
+    theirs.push(await rivalRate(rival, records, scratch));
   }
   const value = median(ours);
   const row: BenchRow = { name: 'durable commits of 100 records, 4 callers', value, unit: 'records/s' };
-  if (rival === undefined) return [{ ...row, against: 'install g++ and libleveldb-dev to compare' }];
-  await rm(rival);
-  const ratio = value / median(theirs);
+  const ratio = median(ours.map((rate, round) => rate / theirs[round]!));
   return [
     {
       ...row,
@@ -260,15 +260,6 @@ async function commitRate(
   const from = performance.now();
   await Promise.all(Array.from({ length: CALLERS }, caller));
   return records / ((performance.now() - from) / 1000);
-}
-
-/** Path of the built rival, or `undefined` where compiler or library are missing. */
-function buildRival(scratch: string): string | undefined {
-  if (!existsSync('/usr/include/leveldb/db.h')) return undefined;
-  const binary = join(scratch, 'leveldb_commit');
-  const source = fileURLToPath(new URL('native/leveldb_commit.cc', import.meta.url));
-  const { status } = spawnSync('g++', ['-O2', '-std=c++20', source, '-o', binary, '-lleveldb', '-lpthread']);
-  return status === 0 ? binary : undefined;
 }
 
 async function rivalRate(binary: string, records: number, scratch: string): Promise<number> {

@@ -1,3 +1,11 @@
+export * from './arena.ts';
+export {
+  createSharedTier,
+  type SegmentTier,
+  type SharedTierOptions,
+  type SharedTierParts,
+} from './create-shared-tier.ts';
+export type { NodeComponents, NodeOptions } from './node-parts.ts';
 export type { ServerBounds, ServerCounters } from './server/bounds.ts';
 export {
   type NodeServer,
@@ -6,3 +14,5 @@ export {
   serveNode,
 } from './server/serve-node.ts';
 export * from './shared-tier.ts';
+export * from './slot-allocator.ts';
+export * from './store-node.ts';
