@@ -2,8 +2,7 @@
 // Builds, lints, checks types, runs the suite on this Node and again on a current LTS, and closes with one line
 // that counts the assertions.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { environment, requireMachine, root, run } from './lib/steps.mjs';
@@ -26,28 +25,24 @@ function step(name, command, args) {
 // tap's own reporters repaint the screen, and lose what they hold when the output is a pipe: one line a file and
 // the details of failures are what a log needs.
 function runTap(node, args) {
-  const own = args.some((one) => one.startsWith('--reporter') || one.startsWith('-R'));
-  const tap = ['node_modules/tap/dist/esm/run.mjs', ...(own ? [] : ['--reporter=tap']), ...args];
-  const stdio = ['ignore', own ? 'inherit' : 'pipe', 'inherit'];
-  const child = spawn(node, tap, { cwd: root, env: environment, stdio });
-  if (child.stdout)
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const file = /^(not ok|ok) \d+ - (.*)$/.exec(line);
-      if (file) console.log(`${file[1] === 'ok' ? '  ok   ' : '  FAIL '} ${file[2].replace('# time=', '')}`);
-    });
+  const tap = ['node_modules/tap/dist/esm/run.mjs', ...args, '--reporter=tap'];
+  const child = spawn(node, tap, { cwd: root, env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines = [];
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    lines.push(line);
+    const file = /^(not ok|ok) \d+ - (.*)$/.exec(line);
+    if (file) console.log(`${file[1] === 'ok' ? '  ok   ' : '  FAIL '} ${file[2].replace('# time=', '')}`);
+  });
   return new Promise((resolve) => {
-    child.on('error', () => resolve(1));
-    child.on('close', (status) => resolve(status ?? 1));
+    child.on('error', () => resolve({ status: 1, output: '' }));
+    child.on('close', (status) => resolve({ status: status ?? 1, output: lines.join('\n') }));
   });
 }
 
 async function suite(name, node, args) {
   console.log(`\n== ${name}`);
-  const folder = mkdtempSync(join(tmpdir(), 'refill-tap-'));
-  const tapFile = join(folder, 'output.tap');
-  const status = await runTap(node, [`--output-file=${tapFile}`, ...args]);
-  const { passed, failures, skips } = countTap(existsSync(tapFile) ? readFileSync(tapFile, 'utf8') : '');
-  rmSync(folder, { recursive: true });
+  const { status, output } = await runTap(node, args);
+  const { passed, failures, skips } = countTap(output);
   if (failures.length === 0 && status !== 0)
     failures.push({ path: `tap ended with status ${status}`, detail: '' });
   if (passed + failures.length + skips.length === 0) failures.push({ path: 'no test ran', detail: '' });

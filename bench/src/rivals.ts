@@ -50,6 +50,12 @@ export class LimitFile implements Disposable {
     return nativeSample(await this.#context.native('uring_io', job));
   }
 
+  /** One io_uring pass that writes over the file's blocks. */
+  async overwrite(blockBytes: number, depth: number): Promise<Sample> {
+    const job = { file: this.path, op: 'write', bs: blockBytes, qd: depth, bytes: this.bytes };
+    return nativeSample(await this.#context.native('uring_io', job));
+  }
+
   [Symbol.dispose](): void {
     this.#scratch[Symbol.dispose]();
   }

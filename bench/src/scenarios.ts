@@ -6,6 +6,8 @@ import { dramCopy } from './dram-copy.ts';
 import { dramHit } from './dram-hit.ts';
 import { filePerBlock } from './file-per-block.ts';
 import { fuse } from './fuse.ts';
+import { limits } from './limits.ts';
+import { commit, matchPrefix } from './metadata-rows.ts';
 import { readUnderWrite } from './read-under-write.ts';
 import { rebuild } from './rebuild.ts';
 import type { Scenario } from './scenario.ts';
@@ -13,6 +15,7 @@ import { writeShared } from './write-shared.ts';
 
 /** Every scenario, in the order of the report. */
 export const scenarios: readonly Scenario[] = [
+  limits,
   coldRead,
   coldReadSmall,
   writeShared,
@@ -20,6 +23,8 @@ export const scenarios: readonly Scenario[] = [
   readUnderWrite,
   dramHit,
   dramCopy,
+  matchPrefix,
+  commit,
   rebuild,
   checksum,
   arena,

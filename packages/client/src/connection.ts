@@ -21,6 +21,7 @@ import {
 import type { Arena } from './arena.ts';
 import { Call, type ReplyReader } from './call.ts';
 import { abortError, deadlineError, deadlineMsOf } from './deadline.ts';
+import { RowPool } from './row-pool.ts';
 
 /** Replies are parsed where they are received; longer ones are assembled. */
 const READ_BUFFER_BYTES = 64 * 1024;
@@ -40,6 +41,7 @@ export class NodeConnection {
   /** Why the connection is gone; its pins and reservations are gone with it. */
   lost: RefillError | undefined;
   readonly writer: FrameWriter = new FrameWriter();
+  readonly rows: RowPool = new RowPool();
   readonly #socket: Socket;
   readonly #clock: Clock;
   readonly #warn: (message: string) => void;

@@ -182,7 +182,8 @@ export class ClientNamespace implements BlockNamespace {
 
   getMany(keys: Keys, options?: CallOptions): Promise<BlockViews> {
     return this.#askKeys<BlockViews>(FRAME.get, keys, options, (connection, count) => ({
-      read: (frame) => new ArenaViews(connection, frame.body(0, count * READ_ROW_WORDS).slice()),
+      read: (frame) =>
+        new ArenaViews(connection, connection.rows.keep(frame.body(0, count * READ_ROW_WORDS))),
       discard: (frame) => releaseHits(connection, frame),
       late: () => new ArenaViews(connection, lateRows(count)),
     }));

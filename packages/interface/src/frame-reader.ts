@@ -16,7 +16,7 @@ export class FrameReader {
   readonly #onFrame: (frame: Frame) => void;
   readonly #frameBytesMax: number;
   readonly #frame = new Frame();
-  /** Words over the latest chunk: a socket that reads into one buffer makes this view once. */
+  /** Words over the memory of the latest chunk: a socket that reads into one buffer makes this view once. */
   #chunkWords: Uint32Array = NOTHING;
   #assembly = NOTHING;
   #assemblyBytes = new Uint8Array(0);
@@ -53,13 +53,14 @@ export class FrameReader {
         at = this.#assemble(chunk, at);
         continue;
       }
-      const words = this.#wordsOf(chunk);
-      const length = this.#check(words[at / 4]!);
+      const words = this.#wordsOf(chunk.buffer);
+      const word = (chunk.byteOffset + at) / 4;
+      const length = this.#check(words[word]!);
       if (chunk.length - at < length) {
         at = this.#assemble(chunk, at);
         continue;
       }
-      this.#hand(words, at / 4);
+      this.#hand(words, word);
       at += length;
     }
   }
@@ -77,14 +78,10 @@ export class FrameReader {
     this.#onFrame(this.#frame);
   }
 
-  /** Words over a chunk. Only called for chunks whose frames are aligned to 8 bytes in it. */
-  #wordsOf(chunk: Uint8Array): Uint32Array {
-    const last = this.#chunkWords;
-    const length = chunk.length >>> 2;
-    if (last.buffer !== chunk.buffer || last.byteOffset !== chunk.byteOffset || last.length < length) {
-      const whole = (chunk.buffer.byteLength - chunk.byteOffset) >>> 2;
-      this.#chunkWords = new Uint32Array(chunk.buffer, chunk.byteOffset, whole);
-    }
+  /** Words over the memory of a chunk, from its start: a chunk may begin anywhere in it. */
+  #wordsOf(buffer: ArrayBufferLike): Uint32Array {
+    if (this.#chunkWords.buffer !== buffer)
+      this.#chunkWords = new Uint32Array(buffer, 0, buffer.byteLength >>> 2);
     return this.#chunkWords;
   }
 

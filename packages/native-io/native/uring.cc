@@ -109,7 +109,7 @@ void UringEngine::registerTables() {
 UringEngine::~UringEngine() {
   // The kernel finishes or cancels what it still has. It may write into those buffers until then, so that whatever
   // lingers is kept for ever rather than unmapped under it.
-  reap(nullptr);
+  if (cqes_ != nullptr) reap(nullptr);
   for (auto& [run, ref] : lingering_) new RunRef(ref);
   if (sqes_ != nullptr) munmap(sqes_, sqesBytes_);
   if (ring_ != nullptr) munmap(ring_, ringBytes_);
