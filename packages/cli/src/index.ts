@@ -7,6 +7,7 @@ export * from './config/load.ts';
 export * from './config/paths.ts';
 export * from './config/size.ts';
 export * from './exit-codes.ts';
+export * from './program.ts';
 export * from './replay/index.ts';
 export * from './report-error.ts';
 export * from './root.ts';
