@@ -4,6 +4,8 @@ export {
   type SharedTierOptions,
   type SharedTierParts,
 } from './create-shared-tier.ts';
+export { type RebuildOptions, type RebuildParts, type RebuildProgress, rebuildDirectory } from './rebuild.ts';
+export { type RecoveryParts, type RecoveryReport, recoverSegments } from './recovery.ts';
 export type { ServerBounds, ServerCounters } from './server/bounds.ts';
 export {
   type NodeServer,
