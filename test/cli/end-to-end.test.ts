@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { keyOf } from '@refill/interface';
 import t from 'tap';
@@ -133,6 +133,27 @@ t.test('a killed node leaves nothing that keeps the next one from starting', asy
   await node.end('SIGKILL');
   await startNodeProcess(t, place);
   t.match(await runRefill(['get', 'one', ...at(place)]), { code: 0, stdout: 'abc' });
+});
+
+t.test('rebuild restores every block from segments alone, and refuses beside a node', async (t) => {
+  const place = nodePlace(t);
+  const node = await startNodeProcess(t, place);
+  for (const name of ['one', 'two', 'three']) await runRefill(['put', name, ...at(place)], { input: name });
+  t.match(await runRefill(['rebuild', ...own(place)]), { code: 1, stderr: /ERR_NODE_IDENTITY_TAKEN/ });
+  await node.end('SIGTERM');
+  const { code, stdout, stderr } = await runRefill(['rebuild', '--json', '--progress', ...own(place)]);
+  t.equal(code, 0, stderr);
+  t.match(JSON.parse(stdout), { segments: 1, blocks: 3, blocksRestored: 3, torn: 0, skipped: 0 });
+  t.match(stderr, /rebuild \[#+\] 100 %/);
+  rmSync(place.state, { recursive: true });
+  await startNodeProcess(t, place);
+  for (const name of ['one', 'two', 'three']) {
+    t.match(
+      await runRefill(['get', name, ...at(place)]),
+      { code: 0, stdout: name },
+      'also when the database is gone',
+    );
+  }
 });
 
 t.test('doctor says what a directory can do, in words and in JSON', async (t) => {

@@ -13,7 +13,7 @@ t.test('the version and the help are answers, not errors', async (t) => {
   t.match(await runRefill(['--version']), { code: 0, stdout: `${VERSION}\n` });
   const help = await runRefill(['--help']);
   t.equal(help.code, 0);
-  const commands = ['serve', 'start', 'put', 'get', 'status', 'doctor', 'replay', 'bench'];
+  const commands = ['serve', 'start', 'put', 'get', 'status', 'doctor', 'replay', 'rebuild', 'bench'];
   for (const command of commands) t.match(help.stdout, new RegExp(`^  ${command} `, 'm'));
   t.match(help.stdout, /3 {2}no node answers/);
   const own = await runRefill(['serve', '--help']);

@@ -1,10 +1,11 @@
 import type { Logger } from '@libp2p/interface';
 import { type IoReport, type NodeStatus, RefillError } from '@refill/interface';
-import { createArena, createSharedTier, createStoreNode, serveNode } from '@refill/store';
+import { createArena, createSharedTier, createStoreNode, recoverSegments, serveNode } from '@refill/store';
 import type { Config } from './config/fields.ts';
 import { loadConfig } from './config/load.ts';
 import { createLog } from './log.ts';
 import { openParts } from './parts.ts';
+import { needsRebuild, rebuildWith } from './rebuild.ts';
 import { systemChance, systemClock } from './system-clock.ts';
 import { Unwind } from './unwind.ts';
 import { VERSION } from './version.ts';
@@ -47,15 +48,23 @@ export async function startConfigured(config: Config): Promise<RunningNode> {
 }
 
 /**
- * After the parts: epoch; recovery under that epoch; shared tier and node; socket last, so that a client that can
+ * After the parts: a rebuild where the database was lost; epoch; recovery under that epoch; shared tier and node; socket last, so that a client that can
  * connect finds everything there.
  */
 async function start(config: Config, log: Logger, unwind: Unwind): Promise<RunningNode> {
   const [clock, chance] = [systemClock, systemChance];
-  const { root, paths, io, directory } = await openParts(config, log, unwind);
+  const opened = await openParts(config, log, unwind);
+  const { root, paths, io, directory } = opened;
+  if (await needsRebuild(opened)) {
+    log('the metadata database lacks the segments of %s: rebuilding it', root.path);
+    const { segments, blocks, blocksRestored } = await rebuildWith(opened, log);
+    log('rebuilt from %d segments: %d blocks described, %d restored', segments, blocks, blocksRestored);
+  }
   const arena = createArena(io);
   const parts = { io, directory, scratch: arena.scratch, clock, chance, log: log.newScope('store') };
   const epoch = await directory.acquireEpoch(config.node);
+  const recovered = await recoverSegments(parts, { node: config.node, epoch });
+  if (recovered.segments > 0 || recovered.unreadable > 0) log('recovered segments: %o', recovered);
   const sharedTier = createSharedTier(parts, { node: config.node, epoch, segmentBytes: config.segmentBytes });
   const node = createStoreNode(
     { io, arena, directory, sharedTier, clock, chance, log: log.newScope('node') },
