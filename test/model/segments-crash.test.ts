@@ -35,11 +35,10 @@ async function crashedWorld(
     world.io.onCrash = () => resolve(true);
   });
   await world.open({ batchBytes: 60_000, patienceMs: 1 });
-  const ended = runHistory(world, model, random).then(() => false);
-  if (!(await Promise.race([crash, ended]))) {
-    await world.close();
-    return undefined;
-  }
+  const ended = runHistory(world, model, random)
+    .then(() => world.close())
+    .then(() => false);
+  if (!(await Promise.race([crash, ended]))) return undefined;
   await turns(5);
   world.disk.crash(mulberry(seed + crashAt));
   return { world, model };
