@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { keyOf } from '@refill/interface';
 import t from 'tap';
@@ -154,6 +154,7 @@ t.test('rebuild restores every block from segments alone, and refuses beside a n
       'also when the database is gone',
     );
   }
+  t.notOk(existsSync(join(place.state, 'rebuild.pending')), 'it came to its end');
 });
 
 t.test('doctor says what a directory can do, in words and in JSON', async (t) => {

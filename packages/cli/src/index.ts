@@ -6,6 +6,8 @@ export * from './config/fields.ts';
 export * from './config/load.ts';
 export * from './config/paths.ts';
 export * from './config/size.ts';
+export * from './doctor/mount.ts';
+export * from './doctor/two-mounts.ts';
 export * from './exit-codes.ts';
 export * from './program.ts';
 export * from './replay/index.ts';
