@@ -1,0 +1,35 @@
+import { PUT_ROW_WORDS } from '@refill/interface';
+
+/** What puts said about blocks that are not stored yet (`PUT_ROW`): needed until then, so kept apart from the columns. */
+export class PutNotes {
+  #rows = new Uint32Array(64 * PUT_ROW_WORDS);
+  #end = 0;
+  readonly #free: number[] = [];
+
+  /** The rows; row `note` starts at word `note * PUT_ROW_WORDS`. Moves when notes are added. */
+  get rows(): Uint32Array {
+    return this.#rows;
+  }
+
+  /** Notes in use. */
+  get size(): number {
+    return this.#end - this.#free.length;
+  }
+
+  /** Keeps a copy of row `index` of `puts`. */
+  add(puts: Uint32Array, index: number): number {
+    const note = this.#free.pop() ?? this.#end++;
+    if ((note + 1) * PUT_ROW_WORDS > this.#rows.length) {
+      const larger = new Uint32Array(this.#rows.length * 2);
+      larger.set(this.#rows);
+      this.#rows = larger;
+    }
+    const from = index * PUT_ROW_WORDS;
+    this.#rows.set(puts.subarray(from, from + PUT_ROW_WORDS), note * PUT_ROW_WORDS);
+    return note;
+  }
+
+  remove(note: number): void {
+    this.#free.push(note);
+  }
+}
