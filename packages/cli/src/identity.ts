@@ -26,7 +26,6 @@ export async function takeIdentity(
   node: string,
   { root, clock }: { root: string; clock: Clock },
 ): Promise<void> {
-  await io.mkdir(NODES);
   const [nodeLock, nodeNote] = [`${NODES}/${node}.lock`, `${NODES}/${node}.json`];
   const rootNote = `${NODES}/root.json`;
   if (!(await io.lock(nodeLock))) {

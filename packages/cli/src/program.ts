@@ -3,6 +3,10 @@ import { addBench } from './commands/bench.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addGet } from './commands/get.ts';
 import { addPut } from './commands/put.ts';
+import { addRebuild } from './commands/rebuild.ts';
+import { addReplay } from './commands/replay.ts';
+import { addServe } from './commands/serve.ts';
+import { addStart } from './commands/start.ts';
 import { addStatus } from './commands/status.ts';
 import { VERSION } from './version.ts';
 
@@ -27,7 +31,7 @@ export function createProgram(): Command {
     .showHelpAfterError('(refill <command> --help says more)')
     .addHelpText('after', CODES)
     .exitOverride();
-  const add = [addPut, addGet, addStatus, addDoctor, addBench];
+  const add = [addServe, addStart, addPut, addGet, addStatus, addDoctor, addReplay, addRebuild, addBench];
   for (const addTo of add) {
     const command = addTo(program);
     command

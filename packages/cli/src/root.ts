@@ -10,6 +10,9 @@ import { RefillError } from '@refill/interface';
 export const ROOT_FORMAT = 1;
 export const ROOT_MARKER = 'refill.json';
 
+/** Folders of a root, made by its node: writers of small files expect theirs. Segments make their own. */
+export const ROOT_FOLDERS = ['nodes', 'catalogue', 'checkpoints'] as const;
+
 export interface Root {
   path: string;
   /** 16 hexadecimal digits; short, because the default socket path contains it. */

@@ -6,8 +6,19 @@ export const systemClock: Clock = {
   nowMs: () => performance.now(),
   wallMs: () => Date.now(),
   after(delayMs, callback) {
-    const timer = setTimeout(callback, delayMs);
-    timer.unref();
+    const dueMs = performance.now() + delayMs;
+    let timer: NodeJS.Timeout;
+    // Timers count whole milliseconds of the event loop's own clock and may fire up to one too early for this one:
+    // whoever looks at the clock in the callback must find the time passed.
+    const wait = (ms: number): void => {
+      timer = setTimeout(() => {
+        const leftMs = dueMs - performance.now();
+        if (leftMs > 0) wait(leftMs);
+        else callback();
+      }, Math.ceil(ms));
+      timer.unref();
+    };
+    wait(delayMs);
     return () => clearTimeout(timer);
   },
 };

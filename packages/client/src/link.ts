@@ -8,8 +8,8 @@ const BACKOFF_MS_MIN = 10;
 const BACKOFF_MS_MAX = 1_000;
 
 /**
- * The way to one node. A lost connection is replaced when the next call needs one, after a pause that doubles from
- * 10 ms to 1 s while the node stays away. A connection that comes back to the same incarnation of the node (epoch)
+ * The way to one node. A lost connection is replaced when the next call needs one. While the node stays away there is
+ * one attempt a pause, which doubles from 10 ms to 1 s; calls between two attempts fail at once. A connection that comes back to the same incarnation of the node (epoch)
  * keeps the mapping of its arena.
  */
 export class Link {
@@ -19,6 +19,8 @@ export class Link {
   #opening: Promise<NodeConnection> | undefined;
   #arena: { epoch: number; fdSocketPath: string; arena: Arena } | undefined;
   #backoffMs = 0;
+  /** While the node is away calls fail at once: to an engine a slow answer is worse than none. */
+  #pause: { untilMs: number; error: unknown } | undefined;
   #closed = false;
 
   constructor(socketPath: string, parts: ClientParts) {
@@ -35,6 +37,10 @@ export class Link {
   ready(options: CallOptions | undefined): Promise<NodeConnection> {
     if (this.#closed) return Promise.reject(new RefillError('ERR_NODE_CLOSED', 'this store was closed'));
     if (this.#connection !== undefined) return Promise.resolve(this.#connection);
+    if (this.#pause !== undefined && this.#opening === undefined) {
+      if (this.parts.clock.nowMs() < this.#pause.untilMs) return Promise.reject(this.#pause.error);
+      this.#pause = undefined;
+    }
     this.#opening ??= this.#open(deadlineMsOf(options)).finally(() => {
       this.#opening = undefined;
     });
@@ -50,7 +56,6 @@ export class Link {
   async #open(deadlineMs: number): Promise<NodeConnection> {
     const { clock } = this.parts;
     const remaining = new Remaining(clock, { deadlineMs });
-    await this.#pause();
     const connection = new NodeConnection(this.#socketPath, this.parts);
     try {
       const welcome = await connection.hello(remaining.options());
@@ -59,8 +64,7 @@ export class Link {
       connection.opened(welcome, arena);
     } catch (error) {
       connection.lose(error as Error);
-      this.#backoffMs = Math.min(BACKOFF_MS_MAX, Math.max(BACKOFF_MS_MIN, this.#backoffMs * 2));
-      throw this.#explained(error);
+      throw this.#failed(this.#explained(error));
     }
     if (this.#closed) {
       connection.lose();
@@ -71,19 +75,8 @@ export class Link {
     this.#connection = connection;
     connection.onLost(() => {
       this.#connection = undefined;
-      this.#backoffMs = BACKOFF_MS_MIN;
     });
     return connection;
-  }
-
-  #pause(): Promise<void> {
-    const { clock, chance } = this.parts;
-    if (this.#backoffMs === 0) return Promise.resolve();
-    // Clients of one node that restarts must not all come back in the same instant.
-    const pauseMs = this.#backoffMs * (0.5 + chance.unit() / 2);
-    return new Promise((resolve) => {
-      clock.after(pauseMs, resolve);
-    });
   }
 
   async #map(welcome: { epoch: number; fdSocketPath: string }, remaining: Remaining): Promise<Arena> {
@@ -102,6 +95,14 @@ export class Link {
   #dropArena(): void {
     this.#arena?.arena.drop();
     this.#arena = undefined;
+  }
+
+  /** Starts a pause in which calls fail with this error. Clients of one node must not all try again in one instant. */
+  #failed(error: unknown): unknown {
+    const { clock, chance } = this.parts;
+    this.#backoffMs = Math.min(BACKOFF_MS_MAX, Math.max(BACKOFF_MS_MIN, this.#backoffMs * 2));
+    this.#pause = { untilMs: clock.nowMs() + this.#backoffMs * (0.5 + chance.unit() / 2), error };
+    return error;
   }
 
   #explained(error: unknown): unknown {

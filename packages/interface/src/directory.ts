@@ -77,13 +77,17 @@ export interface Directory extends Startable {
   namespace(index: number): NamespaceRecord | undefined;
   namespaces(): NamespaceRecord[];
 
-  /** Registers a segment as `open` before its file exists; durable on return. */
+  /**
+   * Registers a segment as `open` before its file exists; durable on return. `ERR_FENCED` unless `epoch` is the
+   * node's current one. `restored`: a rebuild found it on the file system, under an epoch that may be an earlier one.
+   */
   createSegment(segment: {
     id: Uint8Array;
     namespace: number;
     node: string;
     epoch: number;
     sizeBytes: number;
+    restored?: boolean;
   }): Promise<SegmentRecord>;
   /**
    * Compare-and-set of a segment's state; false when it was not in `from`, or when it is to be `dead` and still has

@@ -182,6 +182,7 @@ class EmbeddedDirectory implements Directory {
     node: string;
     epoch: number;
     sizeBytes: number;
+    restored?: boolean;
   }): Promise<SegmentRecord> {
     return this.#catalogueTurns.run(async () => {
       this.#assertOpen();
@@ -193,7 +194,7 @@ class EmbeddedDirectory implements Directory {
         catalogue.namespaces.has(namespace),
         `namespace ${namespace} of a segment is in the directory`,
       );
-      this.#assertEpoch(node, epoch);
+      if (segment.restored !== true) this.#assertEpoch(node, epoch);
       return catalogue.createSegment({ id: hex(id), namespace, node, epoch, sizeBytes });
     });
   }

@@ -6,6 +6,8 @@ export {
   type SharedTierParts,
 } from './create-shared-tier.ts';
 export type { NodeComponents, NodeOptions } from './node-parts.ts';
+export { type RebuildOptions, type RebuildParts, type RebuildProgress, rebuildDirectory } from './rebuild.ts';
+export { type RecoveryParts, type RecoveryReport, recoverSegments } from './recovery.ts';
 export type { ServerBounds, ServerCounters } from './server/bounds.ts';
 export {
   type NodeServer,

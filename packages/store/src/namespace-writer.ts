@@ -60,7 +60,8 @@ export class NamespaceWriter {
   #inFlight = 0;
   #running = false;
   #flushing = 0;
-  #dueAtMs: number | undefined;
+  /** Said by the timer itself: timers may come a little before the clock says so. */
+  #patienceOver = false;
   #cancelTimer: (() => void) | undefined;
   #wake: (() => void) | undefined;
   readonly #finishing = new Set<Promise<void>>();
@@ -109,17 +110,16 @@ export class NamespaceWriter {
       this.#flushing > 0 ||
       this.#queue.bytes >= this.#options.batchBytes ||
       this.#queue.blocks >= BATCH_BLOCKS_MAX ||
-      (this.#dueAtMs !== undefined && this.#parts.clock.nowMs() >= this.#dueAtMs)
+      this.#patienceOver
     );
   }
 
   #armTimer(): void {
     if (this.#cancelTimer !== undefined) return;
-    this.#dueAtMs = this.#parts.clock.nowMs() + this.#options.patienceMs;
     this.#cancelTimer = this.#parts.clock.after(this.#options.patienceMs, () => {
       this.#cancelTimer = undefined;
+      this.#patienceOver = true;
       this.#start();
-      this.#dueAtMs = undefined;
     });
   }
 
@@ -135,6 +135,7 @@ export class NamespaceWriter {
       await this.#next();
     }
     this.#running = false;
+    this.#patienceOver = false;
     if (!this.#queue.empty) this.#armTimer();
     this.#checkIdle();
   }

@@ -156,6 +156,8 @@ async function copyIn(
   const remainingMs = (): number => Math.max(0, deadlineAtMs - clock.nowMs());
   const rows = new Uint32Array(copied.length * RESERVE_ROW_WORDS);
   await reserve(state, namespace, gatherPuts(puts, copied), copied.length, rows);
+  // Closed since: its end has given the slots back.
+  checkOpen(state);
   const out = new CopyOut();
   for (let i = 0; i < copied.length; i++) {
     const status = rows[i * RESERVE_ROW_WORDS + RESERVE_ROW.status]!;

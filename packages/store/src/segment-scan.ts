@@ -99,10 +99,11 @@ export async function scanBatches(
   parts: ScanParts,
   file: FileId,
   header: SegmentHeader,
+  batchesMax: number = Number.POSITIVE_INFINITY,
 ): Promise<ScannedSegment> {
   const scanned: ScannedSegment = { batches: [], syncedBytes: 0, endBytes: PAGE_BYTES };
   let sequence = 0;
-  while (scanned.endBytes + PAGE_BYTES <= header.sizeBytes) {
+  while (scanned.batches.length < batchesMax && scanned.endBytes + PAGE_BYTES <= header.sizeBytes) {
     const offset = scanned.endBytes;
     const batch = await retryStale(parts.clock, () => readBatchHeader(parts, file, offset));
     const valid =
@@ -122,7 +123,9 @@ export async function scanBatches(
 
 /**
  * Which blocks of a batch are whole: 1 in `whole[i]`. `file` must have been opened with its identity. Payloads are
- * read and verified a piece of scratch memory at a time; a block for which there is no memory counts as not whole.
+ * read into scratch memory and verified. A block that cannot be checked, for want of memory or by an error of the file
+ * system, counts as whole: every read verifies again, so that trust costs at most a miss, and doubt could lose a block
+ * that was acknowledged.
  */
 export async function verifyBatch(parts: ScanParts, file: FileId, batch: BatchHeader): Promise<Uint8Array> {
   const whole = new Uint8Array(batch.blocks);
@@ -133,8 +136,11 @@ export async function verifyBatch(parts: ScanParts, file: FileId, batch: BatchHe
       continue;
     }
     const storedBytes = batch.entries[at + ENTRY.storedBytes]!;
-    const place = await parts.lease.take(pagesUp(storedBytes), parts.deadlineMs).catch(() => undefined);
-    if (place === undefined) continue;
+    const place = await parts.lease.take(pagesUp(storedBytes), 0).catch(() => undefined);
+    if (place === undefined) {
+      whole[i] = 1;
+      continue;
+    }
     const io = parts.batches.take();
     try {
       pushIo(
@@ -152,7 +158,8 @@ export async function verifyBatch(parts: ScanParts, file: FileId, batch: BatchHe
       setIoKey(io, 0, batch.entries, at + ENTRY.key);
       await parts.io.submit(io, { lane: 'read', deadlineMs: parts.deadlineMs });
       holdTimedOut(io, parts.lease);
-      whole[i] = ioResult(io, 0) >= storedBytes ? 1 : 0;
+      const result = ioResult(io, 0);
+      whole[i] = result === -ERRNO.EBADMSG || (result >= 0 && result < storedBytes) ? 0 : 1;
     } finally {
       parts.lease.give(place.offset, pagesUp(storedBytes));
       parts.batches.give(io);

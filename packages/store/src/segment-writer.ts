@@ -1,7 +1,6 @@
 import {
   type BlockIO,
   type Clock,
-  COMMIT_ROW,
   COMMIT_ROW_WORDS,
   type Directory,
   type FileId,
@@ -18,6 +17,7 @@ import {
 } from '@refill/interface';
 import { encodeBatchHeader } from './batch-header.ts';
 import { type BatchPlan, placePlan } from './batch-plan.ts';
+import { commitRow } from './commit-row.ts';
 import { ERRNO } from './errno.ts';
 import { FooterIndex } from './footer.ts';
 import { type IoBatches, ioFailure } from './io-batches.ts';
@@ -324,29 +324,4 @@ export class SegmentWriter {
       lease.give(place.offset, pagesUp(bytes.length));
     }
   }
-}
-
-/** Fills commit row `row` from block `block` of batch entries. */
-export function commitRow(
-  rows: Uint32Array,
-  row: number,
-  entries: Uint32Array,
-  block: number,
-  namespace: number,
-  segment: number,
-): void {
-  const to = row * COMMIT_ROW_WORDS;
-  const from = block * ENTRY_WORDS;
-  for (let word = 0; word < 16; word++) rows[to + word] = entries[from + word]!;
-  rows[to + COMMIT_ROW.namespace] = namespace;
-  rows[to + COMMIT_ROW.segment] = segment;
-  rows[to + COMMIT_ROW.offsetPages] = entries[from + ENTRY.offsetPages]!;
-  rows[to + COMMIT_ROW.lengthBytes] = entries[from + ENTRY.lengthBytes]!;
-  rows[to + COMMIT_ROW.storedBytes] = entries[from + ENTRY.storedBytes]!;
-  rows[to + COMMIT_ROW.checksumLo] = entries[from + ENTRY.checksumLo]!;
-  rows[to + COMMIT_ROW.checksumHi] = entries[from + ENTRY.checksumHi]!;
-  rows[to + COMMIT_ROW.tokens] = entries[from + ENTRY.tokens]!;
-  rows[to + COMMIT_ROW.family] = entries[from + ENTRY.family]!;
-  rows[to + COMMIT_ROW.shard] = entries[from + ENTRY.shard]!;
-  rows[to + COMMIT_ROW.flags] = entries[from + ENTRY.flags]!;
 }

@@ -93,6 +93,7 @@ export class ServerConnection {
 
   destroy(): void {
     this.#socket.destroy();
+    this.#close();
   }
 
   /** Answers an error to one request. Frames without a reply carry request 0, and so does the answer. */
