@@ -1,6 +1,7 @@
 import { PUT_STATUS, READ_ROW_WORDS, ROW_STATUS } from '@refill/interface';
 import { LOAD_STATUS } from '@refill/store';
 import t from 'tap';
+import { settle } from '../fixtures/manual-clock.ts';
 import {
   createWorld,
   get,
@@ -11,7 +12,6 @@ import {
   readRow,
   UNIT,
 } from '../fixtures/node-world.ts';
-import { settle } from '../fixtures/virtual-clock.ts';
 
 t.test('hits in DRAM are answered in the call, without a promise, and pinned', async (t) => {
   const world = await createWorld();

@@ -53,6 +53,8 @@ export interface DirectoryStats {
   indexBytes: number;
   /** Blocks that live only in the durable form, beyond the memory budget. */
   blocksBeyondMemory: number;
+  /** Damaged files and records met so far; each was passed over and logged. */
+  damaged: number;
   engine: string;
 }
 
@@ -75,15 +77,22 @@ export interface Directory extends Startable {
   namespace(index: number): NamespaceRecord | undefined;
   namespaces(): NamespaceRecord[];
 
-  /** Registers a segment as `open` before its file exists; durable on return. */
+  /**
+   * Registers a segment as `open` before its file exists; durable on return. `ERR_FENCED` unless `epoch` is the
+   * node's current one. `restored`: a rebuild found it on the file system, under an epoch that may be an earlier one.
+   */
   createSegment(segment: {
     id: Uint8Array;
     namespace: number;
     node: string;
     epoch: number;
     sizeBytes: number;
+    restored?: boolean;
   }): Promise<SegmentRecord>;
-  /** Compare-and-set of a segment's state; false when it was not in `from`. Durable on return. */
+  /**
+   * Compare-and-set of a segment's state; false when it was not in `from`, or when it is to be `dead` and still has
+   * live blocks. Durable on return.
+   */
   moveSegment(index: number, from: SegmentState, to: SegmentState, endBytes: number): Promise<boolean>;
   /** Forgets a dead segment after its file is gone. */
   forgetSegment(index: number): Promise<void>;
@@ -97,9 +106,11 @@ export interface Directory extends Startable {
   matchPrefix(namespace: number, keys: Uint32Array, count: number): number | Promise<number>;
 
   /**
-   * Makes blocks visible: put-if-absent each, provided that their segment is in the directory, written under
-   * `epoch` and not dead (rule R4). Writes 1 to `accepted[i]` for each that is now the block's location, 0 where
-   * another write came first. Rejects with `ERR_FENCED` when `epoch` is not the node's current one.
+   * Makes blocks visible: put-if-absent each, provided that their segment is in the directory, written by `node`
+   * under `epoch` or (for recovery) an earlier one, and not dead (rule R4). Writes 1 to `accepted[i]` for each that
+   * is now the block's location, 0 where another write came first. Rejects with `ERR_FENCED`, changing nothing, when
+   * `epoch` is not the node's current one or a segment is not of this node or dead. Visible in memory as soon as
+   * the call is made (the bytes are on the disk already); a rejection by the engine leaves that so until a restart.
    * `durable` waits for the durable form; without it a crash is mended by the next recovery from the segments.
    */
   commit(
@@ -111,7 +122,7 @@ export interface Directory extends Startable {
     options?: { durable?: boolean },
   ): Promise<void>;
 
-  /** Deletes blocks. Returns how many were there. */
+  /** Deletes blocks. Returns how many were there. A crash right after may bring them back. */
   remove(namespace: number, keys: Uint32Array, count: number): Promise<number>;
   /** Deletes a block only if it still lies at this location: for a reader that found it corrupt or gone. */
   removeAt(namespace: number, key: Uint32Array, segment: number, offsetPages: number): Promise<boolean>;

@@ -47,6 +47,8 @@ export const ERROR_CODES = {
   ERR_FENCED: 20,
   /** The configuration (file, environment or flag) is not valid; the field is named. */
   ERR_CONFIG: 21,
+  /** A bug of Refill: an invariant broke, or something threw what nobody expected. The node's log has the trace. */
+  ERR_INTERNAL: 22,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -125,6 +125,11 @@ export function namespaceId(fingerprint: Fingerprint): Uint8Array {
 
 /** The first field in which two fingerprints differ, or `undefined`. */
 export function fingerprintDifference(a: Fingerprint, b: Fingerprint): string | undefined {
-  const [left, right] = [completeFingerprint(a), completeFingerprint(b)];
+  const [left, right] = [canonical(a), canonical(b)];
   return FIELDS.find((field) => JSON.stringify(left[field]) !== JSON.stringify(right[field]));
+}
+
+/** The same fields in the same order, `extra` too: what was read back compares equal to what was written. */
+function canonical(fingerprint: Fingerprint): Record<string, unknown> {
+  return JSON.parse(new TextDecoder().decode(fingerprintBytes(fingerprint)));
 }

@@ -1,11 +1,6 @@
 import { COMMIT_ROW, ENTRY_NONE, invariant, KeyTable, LOCATION_ROW } from '@refill/interface';
 
-/** Rows live in pages of the size of the key table's, so that little is reserved ahead. */
-const PAGE_SHIFT = 14;
-const PAGE_ENTRIES = 2 ** PAGE_SHIFT;
-const PAGE_MASK = PAGE_ENTRIES - 1;
-
-/** One row of an entry; all of a location lies in one or two cache lines. */
+/** One row of an entry: the columns that the key table keeps beside its key. */
 export const INDEX_ROW_WORDS = 12;
 export const INDEX_ROW = {
   segment: 0,
@@ -31,16 +26,15 @@ const STORED_BITS = 29;
 const STORED_MASK = 2 ** STORED_BITS - 1;
 
 /**
- * The block index in memory: (namespace, key) to location, without an object a block. 82 bytes an entry and about 10
+ * The block index in memory: (namespace, key) to location, without an object a block. 84 bytes an entry and about 10
  * of slots. An entry without a block is kept while other entries name it as their parent, so that an id is never
  * taken for another block's.
  */
 export class BlockIndex {
   readonly #table: KeyTable;
-  readonly #pages: Uint32Array[] = [];
 
   constructor(options: { seed: number }) {
-    this.#table = new KeyTable(options);
+    this.#table = new KeyTable({ ...options, columns: INDEX_ROW_WORDS });
   }
 
   /** Blocks in the index. */
@@ -55,7 +49,7 @@ export class BlockIndex {
 
   /** Bytes of memory, everything counted. */
   get bytes(): number {
-    return this.#table.bytes + this.#pages.length * PAGE_ENTRIES * INDEX_ROW_WORDS * 4;
+    return this.#table.bytes;
   }
 
   /** Entry of the block, or -1. */
@@ -72,8 +66,8 @@ export class BlockIndex {
     const namespace = rows[at + COMMIT_ROW.namespace]!;
     const parent = this.#parentOf(namespace, rows, at);
     const entry = this.#table.insert(namespace, rows, at + COMMIT_ROW.key);
-    const page = this.#pageOf(entry);
-    const row = (entry & PAGE_MASK) * INDEX_ROW_WORDS;
+    const page = this.#table.pageOf(entry)!;
+    const row = this.#table.rowAt(entry);
     const lengthBytes = rows[at + COMMIT_ROW.lengthBytes]!;
     invariant(lengthBytes > 0 && lengthBytes <= STORED_MASK, 'a block has a length of 29 bits');
     page[row + INDEX_ROW.segment] = rows[at + COMMIT_ROW.segment]!;
@@ -97,8 +91,8 @@ export class BlockIndex {
   remove(entry: number): void {
     const parent = this.word(entry, INDEX_ROW.parent);
     this.#table.unlink(entry);
-    const row = (entry & PAGE_MASK) * INDEX_ROW_WORDS;
-    const page = this.#pages[entry >>> PAGE_SHIFT]!;
+    const row = this.#table.rowAt(entry);
+    const page = this.#table.pageOf(entry)!;
     const children = page[row + INDEX_ROW.children]!;
     page.fill(0, row, row + INDEX_ROW_WORDS);
     page[row + INDEX_ROW.parent] = ENTRY_NONE;
@@ -109,13 +103,13 @@ export class BlockIndex {
 
   /** Links an entry that has no parent yet. */
   adopt(entry: number, parent: number): void {
-    this.#pages[entry >>> PAGE_SHIFT]![(entry & PAGE_MASK) * INDEX_ROW_WORDS + INDEX_ROW.parent] = parent;
-    this.#pages[parent >>> PAGE_SHIFT]![(parent & PAGE_MASK) * INDEX_ROW_WORDS + INDEX_ROW.children]!++;
+    this.#table.pageOf(entry)![this.#table.rowAt(entry) + INDEX_ROW.parent] = parent;
+    this.#table.pageOf(parent)![this.#table.rowAt(parent) + INDEX_ROW.children]!++;
   }
 
   /** One column of an entry. */
   word(entry: number, column: number): number {
-    return this.#pages[entry >>> PAGE_SHIFT]![(entry & PAGE_MASK) * INDEX_ROW_WORDS + column]!;
+    return this.#table.pageOf(entry)![this.#table.rowAt(entry) + column]!;
   }
 
   storedBytes(entry: number): number {
@@ -132,8 +126,8 @@ export class BlockIndex {
 
   /** Fills a location row. */
   locate(entry: number, rows: Uint32Array, at: number): void {
-    const page = this.#pages[entry >>> PAGE_SHIFT]!;
-    const row = (entry & PAGE_MASK) * INDEX_ROW_WORDS;
+    const page = this.#table.pageOf(entry)!;
+    const row = this.#table.rowAt(entry);
     const stored = page[row + INDEX_ROW.storedBytesAndFlags]!;
     rows[at + LOCATION_ROW.found] = 1;
     rows[at + LOCATION_ROW.segment] = page[row + INDEX_ROW.segment]!;
@@ -149,16 +143,16 @@ export class BlockIndex {
 
   /** Notes a use; an entry that has no block (any more) is passed over. */
   touch(entry: number, nowSeconds: number): void {
-    const page = this.#pages[entry >>> PAGE_SHIFT];
-    const row = (entry & PAGE_MASK) * INDEX_ROW_WORDS;
+    const page = this.#table.pageOf(entry);
+    const row = this.#table.rowAt(entry);
     if (page === undefined || page[row + INDEX_ROW.lengthBytes] === 0) return;
     if (page[row + INDEX_ROW.lastUsed]! < nowSeconds) page[row + INDEX_ROW.lastUsed] = nowSeconds;
   }
 
   /** Copies the row of an entry, as checkpoints keep it. */
   copyRow(entry: number, target: Uint32Array, at: number): void {
-    const row = (entry & PAGE_MASK) * INDEX_ROW_WORDS;
-    const page = this.#pages[entry >>> PAGE_SHIFT]!;
+    const row = this.#table.rowAt(entry);
+    const page = this.#table.pageOf(entry)!;
     for (let word = 0; word < INDEX_ROW_WORDS; word++) target[at + word] = page[row + word]!;
   }
 
@@ -169,8 +163,8 @@ export class BlockIndex {
   restore(namespace: number, keys: Uint32Array, keyAt: number, rows: Uint32Array, at: number): void {
     const live = rows[at + INDEX_ROW.lengthBytes] !== 0;
     const entry = live ? this.#table.insert(namespace, keys, keyAt) : this.#table.reserve();
-    const page = this.#pageOf(entry);
-    const row = (entry & PAGE_MASK) * INDEX_ROW_WORDS;
+    const page = this.#table.pageOf(entry)!;
+    const row = this.#table.rowAt(entry);
     for (let word = 0; word < INDEX_ROW_WORDS; word++) page[row + word] = rows[at + word]!;
   }
 
@@ -181,19 +175,13 @@ export class BlockIndex {
     }
   }
 
-  #pageOf(entry: number): Uint32Array {
-    const number = entry >>> PAGE_SHIFT;
-    if (number === this.#pages.length) this.#pages.push(new Uint32Array(PAGE_ENTRIES * INDEX_ROW_WORDS));
-    return this.#pages[number]!;
-  }
-
   #parentOf(namespace: number, rows: Uint32Array, at: number): number {
     return hasParent(rows, at) ? this.#table.find(namespace, rows, at + COMMIT_ROW.parent) : -1;
   }
 
   #loseChild(parent: number): void {
-    const page = this.#pages[parent >>> PAGE_SHIFT]!;
-    const row = (parent & PAGE_MASK) * INDEX_ROW_WORDS;
+    const page = this.#table.pageOf(parent)!;
+    const row = this.#table.rowAt(parent);
     invariant(page[row + INDEX_ROW.children]! > 0, 'a parent counts its children');
     page[row + INDEX_ROW.children]!--;
     if (page[row + INDEX_ROW.children] === 0 && page[row + INDEX_ROW.lengthBytes] === 0) {

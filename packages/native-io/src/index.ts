@@ -1,1 +1,4 @@
-export {};
+export type { NativeBlockIO } from './block-io.ts';
+export { createBlockIO } from './create.ts';
+export type { BlockIOOptions } from './options.ts';
+export { crc64, createSharedMemory, mapArena, passFd, sharedMemory } from './shared-memory.ts';

@@ -1,0 +1,32 @@
+import { arena } from './arena.ts';
+import { checksum } from './checksum.ts';
+import { coldRead } from './cold-read.ts';
+import { coldReadSmall } from './cold-read-small.ts';
+import { dramCopy } from './dram-copy.ts';
+import { dramHit } from './dram-hit.ts';
+import { filePerBlock } from './file-per-block.ts';
+import { fuse } from './fuse.ts';
+import { limits } from './limits.ts';
+import { commit, matchPrefix } from './metadata-rows.ts';
+import { readUnderWrite } from './read-under-write.ts';
+import { rebuild } from './rebuild.ts';
+import type { Scenario } from './scenario.ts';
+import { writeShared } from './write-shared.ts';
+
+/** Every scenario, in the order of the report. */
+export const scenarios: readonly Scenario[] = [
+  limits,
+  coldRead,
+  coldReadSmall,
+  writeShared,
+  filePerBlock,
+  readUnderWrite,
+  dramHit,
+  dramCopy,
+  matchPrefix,
+  commit,
+  rebuild,
+  checksum,
+  arena,
+  fuse,
+];

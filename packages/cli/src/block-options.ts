@@ -1,0 +1,31 @@
+import { type BlockNamespace, type BlockStore, KEY_BYTES, type Key, keyOf } from '@refill/interface';
+import type { Command } from 'commander';
+import { wholeFlag } from './options.ts';
+
+/** Flags by which `put` and `get` name a namespace. */
+export function addNamespaceFlags(command: Command): Command {
+  return command
+    .option('--namespace <name>', 'name of the namespace', 'default')
+    .option('--owner <name>', 'tenant that owns it', 'default')
+    .option('--model <name>', 'model that the blocks belong to', 'none')
+    .option('--dtype <name>', 'type of their numbers', 'uint8')
+    .option('--layout <name>', 'layout of a block', 'bytes')
+    .option('--tokens-per-block <n>', 'tokens of a block', wholeFlag(1, 2 ** 31), 1);
+}
+
+/** The namespace that the flags name, made when it is new. */
+export function openNamespace(store: BlockStore, options: Record<string, unknown>): Promise<BlockNamespace> {
+  return store.namespace({
+    name: options.namespace as string,
+    owner: options.owner as string,
+    model: options.model as string,
+    dtype: options.dtype as string,
+    layout: options.layout as string,
+    tokensPerBlock: options.tokensPerBlock as number,
+  });
+}
+
+/** 64 hexadecimal digits are a key; anything else is hashed to one. */
+export function parseKey(text: string): Key {
+  return new RegExp(`^[0-9a-fA-F]{${KEY_BYTES * 2}}$`).test(text) ? Buffer.from(text, 'hex') : keyOf(text);
+}

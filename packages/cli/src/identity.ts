@@ -1,0 +1,68 @@
+import { hostname } from 'node:os';
+import { type BlockIO, type Clock, RefillError } from '@refill/interface';
+
+/** Directory of the root with a lock and a note for each node. */
+const NODES = 'nodes';
+/** Of the whole root: nodes do not share blocks with each other yet, so one at a time serves a root. */
+const ROOT_LOCK = `${NODES}/root.lock`;
+const NOTE_BYTES_MAX = 4096;
+
+/** Who holds a lock, for people: written beside it by its holder, never trusted for safety. */
+interface Holder {
+  node: string;
+  host: string;
+  pid: number;
+  /** ISO 8601. */
+  since: string;
+}
+
+/**
+ * Takes the node's name and the root for this process, until `io` stops. `ERR_NODE_IDENTITY_TAKEN` names who has
+ * them. The locks only keep people from mistakes: on some file systems they are local to a host, or outlive one that
+ * was cut off. What is safe is safe by epochs and by segments that have one writer.
+ */
+export async function takeIdentity(
+  io: BlockIO,
+  node: string,
+  { root, clock }: { root: string; clock: Clock },
+): Promise<void> {
+  const [nodeLock, nodeNote] = [`${NODES}/${node}.lock`, `${NODES}/${node}.json`];
+  const rootNote = `${NODES}/root.json`;
+  if (!(await io.lock(nodeLock))) {
+    throw taken(
+      `node ${node} of ${root} runs already`,
+      await holder(io, nodeNote),
+      '--node another name, and another root',
+    );
+  }
+  if (!(await io.lock(ROOT_LOCK))) {
+    throw taken(
+      `${root} is served by another node, and one at a time serves a root`,
+      await holder(io, rootNote),
+      '--root another directory',
+    );
+  }
+  const note: Holder = {
+    node,
+    host: hostname(),
+    pid: process.pid,
+    since: new Date(clock.wallMs()).toISOString(),
+  };
+  const bytes = new TextEncoder().encode(`${JSON.stringify(note)}\n`);
+  await io.writeFile(nodeNote, bytes);
+  await io.writeFile(rootNote, bytes);
+}
+
+function taken(what: string, who: string, give: string): RefillError {
+  return new RefillError('ERR_NODE_IDENTITY_TAKEN', `${what} (${who})`, { fix: `Stop it, or give ${give}` });
+}
+
+async function holder(io: BlockIO, note: string): Promise<string> {
+  try {
+    const bytes = await io.readFile(note, { maxBytes: NOTE_BYTES_MAX });
+    const { node, host, pid, since } = JSON.parse(new TextDecoder().decode(bytes)) as Holder;
+    return `${node}, process ${pid} on ${host} since ${since}`;
+  } catch {
+    return 'it left no note of who it is';
+  }
+}

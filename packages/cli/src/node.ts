@@ -1,0 +1,113 @@
+import type { Logger } from '@libp2p/interface';
+import { type IoReport, type NodeStatus, RefillError } from '@refill/interface';
+import { createArena, createSharedTier, createStoreNode, recoverSegments, serveNode } from '@refill/store';
+import type { Config } from './config/fields.ts';
+import { loadConfig } from './config/load.ts';
+import { createLog } from './log.ts';
+import { openParts } from './parts.ts';
+import { needsRebuild, rebuildWith } from './rebuild.ts';
+import { systemChance, systemClock } from './system-clock.ts';
+import { Unwind } from './unwind.ts';
+import { VERSION } from './version.ts';
+
+/** What `startNode` takes: the configuration's fields by name, as flags would give them. Only `root` must be there. */
+export type StartNodeOptions = { root: string } & Partial<
+  Record<Exclude<keyof Config, 'root'>, string | number | boolean>
+>;
+
+export interface RunningNode {
+  readonly socketPath: string;
+  readonly nodeName: string;
+  readonly clusterId: string;
+  readonly root: string;
+  readonly io: IoReport;
+  status(): NodeStatus;
+  /** Tells clients, drains write-behind within `drainMs`, seals segments, closes everything. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a store node in this process: the composition root, where the real parts meet. Neither the environment nor
+ * a file of configuration is looked at. Rejects with `ERR_CONFIG`, `ERR_NOT_A_ROOT`, `ERR_ROOT_TOO_NEW`,
+ * `ERR_ROOT_READ_ONLY`, `ERR_NODE_IDENTITY_TAKEN`, `ERR_PLATFORM`; then everything it had started is stopped again.
+ */
+export function startNode(options: StartNodeOptions): Promise<RunningNode> {
+  return startConfigured(loadConfig({ flags: options, env: {}, file: null }).config);
+}
+
+/** As `startNode`, of a configuration that was loaded. */
+export async function startConfigured(config: Config): Promise<RunningNode> {
+  const log = createLog('refill', { level: config.logLevel, clock: systemClock });
+  const unwind = new Unwind(log);
+  try {
+    return await start(config, log, unwind);
+  } catch (error) {
+    await unwind.run();
+    throw error;
+  }
+}
+
+/**
+ * After the parts: a rebuild where the database was lost; epoch; recovery under that epoch; shared tier and node; socket last, so that a client that can
+ * connect finds everything there.
+ */
+async function start(config: Config, log: Logger, unwind: Unwind): Promise<RunningNode> {
+  const [clock, chance] = [systemClock, systemChance];
+  const opened = await openParts(config, log, unwind);
+  const { root, paths, io, directory } = opened;
+  if (await needsRebuild(opened)) {
+    log('the metadata database lacks the segments of %s: rebuilding it', root.path);
+    const { segments, blocks, blocksRestored } = await rebuildWith(opened, log);
+    log('rebuilt from %d segments: %d blocks described, %d restored', segments, blocks, blocksRestored);
+  }
+  const arena = createArena(io);
+  const parts = { io, directory, scratch: arena.scratch, clock, chance, log: log.newScope('store') };
+  const epoch = await directory.acquireEpoch(config.node);
+  const recovered = await recoverSegments(parts, { node: config.node, epoch });
+  if (recovered.segments > 0 || recovered.unreadable > 0) log('recovered segments: %o', recovered);
+  const sharedTier = createSharedTier(parts, { node: config.node, epoch, segmentBytes: config.segmentBytes });
+  const node = createStoreNode(
+    { io, arena, directory, sharedTier, clock, chance, log: log.newScope('node') },
+    {
+      nodeName: config.node,
+      clusterId: root.clusterId,
+      root: root.path,
+      version: VERSION,
+      epoch,
+      stopFlushMs: config.drainMs,
+    },
+  );
+  await node.start();
+  unwind.push('node', () => node.stop());
+
+  const server = serveNode(
+    { node, clock, log: log.newScope('server'), takePassedFd: (token) => io.takePassedFd(token) },
+    { socketPath: paths.socket, fdSocketPath: paths.fdSocket },
+  );
+  await server.start();
+  unwind.push('server', () => server.stop());
+
+  let stopping: Promise<void> | undefined;
+  return {
+    socketPath: paths.socket,
+    nodeName: config.node,
+    clusterId: root.clusterId,
+    root: root.path,
+    io: io.report,
+    status: () => node.status(),
+    stop: () => {
+      stopping ??= stop(unwind);
+      return stopping;
+    },
+  };
+}
+
+async function stop(unwind: Unwind): Promise<void> {
+  // The clock's timers keep no process alive, and a program that only waits for this must not end before.
+  const alive = setInterval(() => undefined, 2 ** 30);
+  const error = (await unwind.run().finally(() => clearInterval(alive))) as Error | undefined;
+  if (error === undefined) return;
+  throw new RefillError('ERR_STORAGE_FAILED', `the node did not stop cleanly: ${error.message}`, {
+    cause: error,
+  });
+}

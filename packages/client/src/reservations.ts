@@ -1,0 +1,129 @@
+import {
+  type BlockInfo,
+  type CallOptions,
+  FRAME,
+  FRAME_FLAG,
+  FRAME_HEADER_WORDS,
+  type Frame,
+  PUT_ROW_WORDS,
+  PUT_STATUS,
+  type PutOptions,
+  type PutOutcome,
+  RESERVE_ROW,
+  RESERVE_ROW_WORDS,
+  RESERVE_STATUS,
+  RefillError,
+  type Reservation,
+} from '@refill/interface';
+import { isShared, writePutRow } from './arguments.ts';
+import type { NodeConnection } from './connection.ts';
+
+/** Outcomes by `PUT_STATUS`. */
+const OUTCOMES: readonly PutOutcome[] = ['stored', 'exists', 'noRoom', 'failed', 'late'];
+
+/** Asks for room for `count` blocks; answers `RESERVE_ROW`s. Room that nobody waits for any more is given back. */
+export function reserveRows(
+  connection: NodeConnection,
+  namespace: number,
+  blocks: readonly BlockInfo[],
+  lengthOf: (index: number) => number,
+  tokensPerBlock: number,
+  options: CallOptions | undefined,
+): Promise<Uint32Array> {
+  const count = blocks.length;
+  const { writer } = connection;
+  const at = writer.begin(count * PUT_ROW_WORDS * 4);
+  for (let i = 0; i < count; i++) {
+    const row = at + FRAME_HEADER_WORDS + i * PUT_ROW_WORDS;
+    writePutRow(writer.words, row, blocks[i]!, lengthOf(i), tokensPerBlock, `blocks[${i}]`);
+  }
+  return connection.ask(at, FRAME.reserve, 0, namespace, count, 0, options, {
+    read: (frame) => frame.body(0, count * RESERVE_ROW_WORDS).slice(),
+    discard: (frame) => abortReserved(connection, frame.body(0, frame.count * RESERVE_ROW_WORDS)),
+  });
+}
+
+/** Gives back the reserved ones of these rows. */
+export function abortReserved(connection: NodeConnection, rows: Uint32Array): void {
+  const slots = new Uint32Array(rows.length / RESERVE_ROW_WORDS);
+  let count = 0;
+  for (let at = 0; at < rows.length; at += RESERVE_ROW_WORDS) {
+    if (rows[at + RESERVE_ROW.status] !== RESERVE_STATUS.reserved) continue;
+    slots[count++] = rows[at + RESERVE_ROW.slot]!;
+  }
+  if (count > 0) connection.tell(FRAME.abort, slots, count, 0);
+}
+
+/** Makes slots visible. Without an answer in time every outcome is `late`: it may still become stored. */
+export function commitSlots(
+  connection: NodeConnection,
+  slots: Uint32Array,
+  count: number,
+  options: PutOptions | undefined,
+): Promise<PutOutcome[]> {
+  const flags = isShared(options) ? FRAME_FLAG.shared : 0;
+  const at = connection.writer.begin(count * 4);
+  connection.writer.words.set(slots.subarray(0, count), at + FRAME_HEADER_WORDS);
+  return connection.ask(at, FRAME.commit, flags, 0, count, 0, options, outcomesReader(count));
+}
+
+export function outcomesReader(count: number): { read(frame: Frame): PutOutcome[]; late(): PutOutcome[] } {
+  return {
+    read: (frame) => Array.from(frame.body(0, count), (status) => OUTCOMES[status] ?? 'failed'),
+    late: () => new Array<PutOutcome>(count).fill('late'),
+  };
+}
+
+export const LATE: PutOutcome = OUTCOMES[PUT_STATUS.late]!;
+
+/** Room for one block, held until it is committed, aborted or the connection goes. */
+export class ArenaReservation implements Reservation {
+  readonly #connection: NodeConnection;
+  readonly #row: Uint32Array;
+  readonly #lengthBytes: number;
+  #isOpen = true;
+
+  /** `row` is a `RESERVE_ROW` of its own. */
+  constructor(connection: NodeConnection, row: Uint32Array, lengthBytes: number) {
+    this.#connection = connection;
+    this.#row = row;
+    this.#lengthBytes = lengthBytes;
+    connection.arena.hold();
+  }
+
+  get bytes(): Uint8Array {
+    this.#check();
+    const { arena } = this.#connection;
+    return arena.write(this.#row[RESERVE_ROW.pane]!, this.#row[RESERVE_ROW.offsetBytes]!, this.#lengthBytes);
+  }
+
+  async commit(options?: PutOptions): Promise<PutOutcome> {
+    this.#check();
+    const slots = this.#row.subarray(RESERVE_ROW.slot, RESERVE_ROW.slot + 1);
+    const committed = commitSlots(this.#connection, slots, 1, options);
+    this.#end();
+    const [outcome] = await committed;
+    return outcome!;
+  }
+
+  abort(): void {
+    if (!this.#isOpen) return;
+    abortReserved(this.#connection, this.#row);
+    this.#end();
+  }
+
+  [Symbol.dispose](): void {
+    this.abort();
+  }
+
+  #end(): void {
+    this.#isOpen = false;
+    this.#connection.arena.drop();
+  }
+
+  #check(): void {
+    if (this.#connection.lost !== undefined) throw this.#connection.lost;
+    if (this.#isOpen) return;
+    throw new RefillError('ERR_HANDLE_UNKNOWN', 'this reservation was committed or aborted');
+  }
+}

@@ -1,0 +1,138 @@
+// Batches, checksums and counters.
+#include <errno.h>
+
+#include "checksum.h"
+#include "clock.h"
+#include "engines.h"
+#include "jobs.h"
+
+namespace refill {
+namespace {
+
+/** What the kernel grants: [errno, ...names]. */
+napi_value probeUring(napi_env env, napi_callback_info) {
+  int error = 0;
+  std::vector<std::string> names = engines::uringFeatures(error);
+  names.insert(names.begin(), std::to_string(-error));
+  return js::texts(env, names);
+}
+
+napi_value useThreads(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
+  const InstanceRef instance = instances::find(in.id(0));
+  if (instance) engines::useThreads(*instance, in.id(1), in.id(2));
+  return js::undefined(env);
+}
+
+Engine* engineOf(Environment& environment, const InstanceRef& instance, uint32_t id, Lane lane, int& error) {
+  const uint64_t key = uint64_t(id) << 1 | uint64_t(lane);
+  auto& engine = environment.engines[key];
+  if (!engine) engine = engines::create(*instance, lane, error);
+  return engine.get();
+}
+
+/** Runs a batch on this thread: 0, or minus errno when there is no engine. */
+napi_value runBatch(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
+  const uint32_t id = in.id(0);
+  const Lane lane = Lane(in.id(1));
+  size_t bytes = 0;
+  uint8_t* words = in.memory(2, bytes);
+  const uint32_t count = in.id(3);
+  const InstanceRef instance = instances::find(id);
+  if (!instance || words == nullptr || bytes / sizeof(IoOp) < count) return js::number(env, -EINVAL);
+  int error = 0;
+  Engine* engine = engineOf(*environmentOf(env), instance, id, lane, error);
+  if (engine == nullptr) return js::number(env, error);
+  const RunOptions options{lane, int64_t(in.number(4)), int64_t(in.number(5)), in.id(6), in.id(7)};
+  engine->sweep();
+  auto run = std::make_shared<BatchRun>();
+  run->plan(instance, reinterpret_cast<IoOp*>(words), count, options.startedMicros);
+  engine->execute(*instance, run, options);
+  return js::number(env, 0);
+}
+
+/** Takes late answers on this thread; forgets the engine when its instance is gone. */
+napi_value sweep(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
+  auto& all = environmentOf(env)->engines;
+  const auto found = all.find(uint64_t(in.id(0)) << 1 | in.id(1));
+  if (found != all.end() && found->second) found->second->sweep();
+  return js::undefined(env);
+}
+
+napi_value closeInstance(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
+  instances::remove(in.id(0));
+  return js::undefined(env);
+}
+
+napi_value counters(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
+  const InstanceRef instance = instances::find(in.id(0));
+  size_t bytes = 0;
+  auto* out = reinterpret_cast<double*>(in.memory(1, bytes));
+  if (!instance || bytes < 7 * sizeof(double)) return js::undefined(env);
+  const Counters& now = instance->counters;
+  out[0] = double(now.bytesRead);
+  out[1] = double(now.bytesWritten);
+  out[2] = double(now.reads);
+  out[3] = double(now.writes);
+  out[4] = double(now.syncs);
+  out[5] = double(now.timeouts);
+  out[6] = double(now.quarantined);
+  return js::undefined(env);
+}
+
+/** Flat list of buffer, offset, length. */
+napi_value takeReleases(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
+  const InstanceRef instance = instances::find(in.id(0));
+  std::vector<double> flat;
+  if (instance)
+    for (const Release& release : instance->takeReleases())
+      flat.insert(flat.end(), {double(release.buffer), double(release.offset), double(release.length)});
+  return js::numbers(env, flat);
+}
+
+/** crc64(bytes, level = best): -1 for the best. */
+napi_value checksum(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
+  size_t bytes = 0;
+  const uint8_t* data = in.memory(0, bytes);
+  const auto level = in.number(1) < 0 ? crcLevelBest() : CrcLevel(int(in.number(1)));
+  if (level > crcLevelBest()) return js::undefined(env);
+  napi_value out;
+  napi_create_bigint_uint64(env, crc64By(level, 0, data, bytes), &out);
+  return out;
+}
+
+napi_value checksumLevels(napi_env env, napi_callback_info) {
+  std::vector<std::string> names;
+  for (int level = 0; level <= int(crcLevelBest()); level++) names.push_back(crcLevelName(CrcLevel(level)));
+  return js::texts(env, names);
+}
+
+napi_value now(napi_env env, napi_callback_info) { return js::number(env, double(nowMicros())); }
+
+napi_value openHandles(napi_env env, napi_callback_info) {
+  return js::numbers(env, {double(files::openCount()), double(buffers::count())});
+}
+
+}  // namespace
+
+void exportBatches(napi_env env, napi_value exports) {
+  exportFunction(env, exports, "probeUring", probeUring);
+  exportFunction(env, exports, "useThreads", useThreads);
+  exportFunction(env, exports, "runBatch", runBatch);
+  exportFunction(env, exports, "sweep", sweep);
+  exportFunction(env, exports, "closeInstance", closeInstance);
+  exportFunction(env, exports, "counters", counters);
+  exportFunction(env, exports, "takeReleases", takeReleases);
+  exportFunction(env, exports, "checksum", checksum);
+  exportFunction(env, exports, "checksumLevels", checksumLevels);
+  exportFunction(env, exports, "nowMicros", now);
+  exportFunction(env, exports, "openHandles", openHandles);
+}
+
+}  // namespace refill

@@ -1,0 +1,71 @@
+#include "engine.h"
+
+#include "clock.h"
+
+namespace refill {
+
+void Engine::execute(Instance& instance, const RunRef& run, const RunOptions& options) {
+  auto& pieces = run->pieces();
+  size_t next = 0;
+  inflight_ = 0;
+  outstanding_ = 0;
+  if (options.lane == Lane::read) instance.readsRunning++;
+  while (!run->done()) {
+    if (nowMicros() >= options.deadlineMicros) {
+      expire(run);
+      break;
+    }
+    const bool behindReads = options.lane == Lane::write && instance.readsRunning > 0;
+    const uint64_t budget = behindReads ? options.inflightBytesBehindReads : options.inflightBytes;
+    const size_t first = next;
+    for (; next < pieces.size(); next++) {
+      Piece& piece = pieces[next];
+      if (piece.state == PieceState::done) continue;
+      if (piece.kind == PieceKind::compute) {
+        // The disk works meanwhile.
+        flush();
+        run->compute(piece);
+        continue;
+      }
+      if (piece.kind == PieceKind::sync) {
+        if (outstanding_ > 0) break;
+        if (run->failedBefore(piece.firstOp)) {
+          run->skipSync(piece);
+          continue;
+        }
+      } else if (outstanding_ > 0 && inflight_ + piece.bytes > budget) {
+        break;
+      }
+      if (!room()) break;
+      if (!run->prepare(piece)) continue;
+      piece.state = PieceState::inKernel;
+      outstanding_++;
+      inflight_ += piece.bytes;
+      issue(run, piece);
+    }
+    if (outstanding_ == 0) {
+      if (run->done()) break;
+      // Only a ring full of operations that hang leaves nothing to wait for but time.
+      wait(run, options.deadlineMicros);
+      continue;
+    }
+    flush();
+    for (size_t at = first; at < next; at++) {
+      Piece& piece = pieces[at];
+      if (piece.kind == PieceKind::io && piece.write) run->checksumWrite(piece);
+    }
+    wait(run, options.deadlineMicros);
+  }
+  if (options.lane == Lane::read) instance.readsRunning--;
+}
+
+void Engine::settle(const RunRef& run, Piece& piece, int32_t result) {
+  if (run->complete(piece, result)) {
+    issue(run, piece);
+    return;
+  }
+  outstanding_--;
+  inflight_ -= piece.bytes;
+}
+
+}  // namespace refill

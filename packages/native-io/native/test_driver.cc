@@ -1,0 +1,240 @@
+// Drives the native layers without Node, for the sanitizers:
+//   test_driver DIRECTORY
+// Prints one line of TAP a check.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "calls.h"
+#include "checksum.h"
+#include "clock.h"
+#include "engines.h"
+#include "guard.h"
+#include "paths.h"
+#include "threads.h"
+#include "uring.h"
+
+using namespace refill;
+
+namespace {
+
+int checks = 0, failures = 0;
+
+void check(bool holds, const std::string& what) {
+  printf("%sok %d - %s\n", holds ? "" : "not ", ++checks, what.c_str());
+  failures += !holds;
+}
+
+constexpr uint64_t kArenaBytes = 16u << 20;
+
+IoOp op(uint32_t opcode, uint32_t flags, uint32_t file, uint64_t fileOffset, uint32_t buffer, uint64_t bufferOffset,
+        uint32_t length) {
+  IoOp out = {};
+  out.opcode = opcode;
+  out.flags = flags;
+  out.file = file;
+  out.buffer = buffer;
+  split(fileOffset, out.fileOffset);
+  split(bufferOffset, out.bufferOffset);
+  out.length = length;
+  out.result = kPending;
+  return out;
+}
+
+void checkChecksums() {
+  // Exactly sized allocations, so that a read past either end is seen.
+  bool equal = true;
+  for (size_t length = 0; length < 1600; length += length < 300 ? 1 : 37) {
+    std::vector<uint8_t> bytes(length);
+    for (size_t i = 0; i < length; i++) bytes[i] = uint8_t(i * 131 + length);
+    const uint64_t expected = crc64By(CrcLevel::table, 0, bytes.data(), length);
+    for (int level = 1; level <= int(crcLevelBest()); level++)
+      equal &= crc64By(CrcLevel(level), 0, bytes.data(), length) == expected;
+    const size_t cut = length / 3;
+    equal &= crc64(crc64(0, bytes.data(), cut), bytes.data() + cut, length - cut) == expected;
+  }
+  check(equal, "checksums agree at every level and continue over a cut");
+  check(crc64(0, "123456789", 9) == 0xae8b14860a799888, "the check value");
+}
+
+void checkPaths(int root) {
+  std::string name;
+  check(paths::check("a/../b") == EXDEV && paths::check("/a") == EXDEV && paths::check("") == EINVAL &&
+            paths::check("a..b/c..") == 0,
+        "paths that leave the root are refused");
+  check(calls::mkdir(root, "d/e/") == 0 && calls::mkdir(root, "d/e") == 0, "directories are made with parents");
+  const int parent = paths::openParent(root, "d/e//", name);
+  check(parent >= 0 && name == "e", "the last name of a path");
+  close(parent);
+  const int walked = paths::openByWalk(root, "d//e", O_RDONLY | O_DIRECTORY, 0);
+  check(walked >= 0, "the walk finds what openat2 finds");
+  close(walked);
+  std::string bytes;
+  check(calls::writeFile(root, "d/f", "content") == 0 && calls::readFile(root, "d/f", 100, bytes) == 0 &&
+            bytes == "content" && calls::readFile(root, "d/f", 3, bytes) == EFBIG,
+        "small files");
+  std::vector<std::string> names;
+  check(calls::list(root, "d", names) == 0 && names == std::vector<std::string>{"e", "f"}, "listing");
+  symlinkat("/etc/hostname", root, "link");
+  check(paths::openBeneath(root, "link", O_RDONLY, 0) == -ELOOP, "a symbolic link is refused");
+  check(paths::openByWalk(root, "link", O_RDONLY, 0) == -ELOOP, "a symbolic link is refused by the walk");
+}
+
+void run(Engine& engine, const InstanceRef& instance, std::vector<IoOp>& ops, Lane lane, int64_t deadlineMs = 10000) {
+  const int64_t now = nowMicros();
+  auto batch = std::make_shared<BatchRun>();
+  batch->plan(instance, ops.data(), uint32_t(ops.size()), now);
+  engine.execute(*instance, batch, {lane, now, now + deadlineMs * 1000, 4u << 20, 1u << 20});
+}
+
+void checkEngine(const char* name, Engine& engine, const InstanceRef& instance, const std::string& path) {
+  const std::string label = std::string(name) + ": ";
+  uint8_t* arena = instance->arena.buffer->base;
+  FileRef file;
+  calls::OpenRequest request{path, true, true, true, true, 16 << 20, std::vector<uint8_t>(40, 3)};
+  check(calls::open(instance->rootFd, request, file) == 0, label + "a file is created");
+  const uint32_t id = files::add(file);
+  file.reset();
+  for (uint64_t i = 0; i < kArenaBytes / 2; i++) arena[i] = uint8_t(i * 7 + (i >> 9));
+
+  const uint32_t lengths[] = {4096, 100, 65536, 3u << 20, 1, 8192, 200000};
+  std::vector<IoOp> writes, reads;
+  uint64_t at = 0;
+  for (const uint32_t length : lengths) {
+    writes.push_back(op(kWrite, kFlagChecksum | kFlagAdjacent, id, at, 0, at, length));
+    at += roundUp(length, kPageBytes);
+  }
+  writes.push_back(op(kSync, 0, id, 0, 0, 0, 0));
+  run(engine, instance, writes, Lane::write);
+  bool whole = writes.back().result == 0;
+  for (size_t i = 0; i < std::size(lengths); i++) whole &= writes[i].result == int32_t(lengths[i]);
+  check(whole, label + "writes and their sync");
+  for (size_t i = 0; i < std::size(lengths); i++) {
+    IoOp read = op(kRead, kFlagVerify | kFlagAdjacent, id, join(writes[i].fileOffset), 0,
+                   kArenaBytes / 2 + join(writes[i].bufferOffset), lengths[i]);
+    memcpy(read.checksum, writes[i].checksum, sizeof read.checksum);
+    reads.push_back(read);
+  }
+  reads[2].key[0] = 1;
+  run(engine, instance, reads, Lane::read);
+  whole = true;
+  for (size_t i = 0; i < std::size(lengths); i++)
+    whole &= reads[i].result == (i == 2 ? -EBADMSG : int32_t(lengths[i]));
+  check(whole, label + "reads verify, and another key does not");
+
+  std::vector<IoOp> many;
+  for (uint32_t i = 0; i < 1024; i++) many.push_back(op(kRead, 0, id, i * 4096ull, 0, i * 8192ull, 4096));
+  run(engine, instance, many, Lane::read);
+  whole = true;
+  for (const IoOp& one : many) whole &= one.result == 4096;
+  check(whole, label + "more operations than the ring has entries");
+
+  std::vector<IoOp> wrong = {op(kRead, 0, 12345, 0, 0, 0, 1), op(kRead, 0, id, 0, 99, 0, 1),
+                             op(kRead, 0, id, 0, 0, kArenaBytes, 1), op(kRead, 0, id, ~0ull & ~4095ull, 0, 0, 4096),
+                             op(kWrite, 0, id, 0, 0, ~0ull & ~4095ull, 4096), op(0, 0, id, 0, 0, 0, 1),
+                             op(kCopy, kFlagUnbound, 0, 0, 0, 0, 1u << 31), op(kRead, 0, id, 0, 0, 0, ~0u),
+                             op(kRead, 0, id, 0, 0, 0, 0), op(kSync, 0, id, 0, 0, 0, 0)};
+  run(engine, instance, wrong, Lane::read);
+  bool refused = true;
+  for (const IoOp& one : wrong) refused &= one.result < 0 && one.result != kPending;
+  check(refused && wrong.back().result == -ECANCELED, label + "bad operations are refused, and the sync after them");
+
+  // The deadline is over before the batch begins.
+  run(engine, instance, reads, Lane::read, -1);
+  check(reads[0].result == -ETIMEDOUT && instance->takeReleases().size() == std::size(lengths),
+        label + "an expired batch releases what it never began");
+  check(files::remove(id) && !files::remove(id) && files::find(id) == nullptr, label + "a file closes once");
+  engine.sweep();
+}
+
+/** A pipe stands for a file whose reads hang: neither engine may wait, and the late answer must find its memory. */
+void checkHang(const char* name, Engine& engine, const InstanceRef& instance) {
+  const std::string label = std::string(name) + ": ";
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return check(false, label + "pipe");
+  auto file = std::make_shared<OpenFile>();
+  file->fd = ends[0];
+  const uint32_t id = files::add(file);
+  file.reset();
+  std::vector<IoOp> ops = {op(kRead, 0, id, 0, 0, 4096, 4096)};
+  {
+    std::vector<IoOp> gone = ops;
+    run(engine, instance, gone, Lane::read, 50);
+    ops = gone;
+  }
+  const bool hung = ops[0].result == -ETIMEDOUT;
+  check(hung || ops[0].result == -ESPIPE, label + "a read that hangs is timed out");
+  files::remove(id);
+  const std::string bytes(4096, 'x');
+  if (write(ends[1], bytes.data(), bytes.size()) != ssize_t(bytes.size())) check(false, label + "pipe filled");
+  bool released = !hung;
+  for (int i = 0; i < 200 && !released; i++) {
+    engine.sweep();
+    released = !instance->takeReleases().empty();
+    usleep(10000);
+  }
+  check(released && instance->counters.quarantined == 0, label + "and released when the kernel lets go");
+  close(ends[1]);
+}
+
+void checkPool() {
+  auto pool = std::make_shared<ThreadPool>(1, 2, false);
+  std::atomic<bool> go{false}, second{false};
+  auto stuck = std::make_shared<Task>(), after = std::make_shared<Task>(), never = std::make_shared<Task>();
+  stuck->run = [&] {
+    while (!go) usleep(1000);
+  };
+  after->run = [&] { second = true; };
+  std::atomic<bool> ran{false};
+  never->run = [&] { ran = true; };
+  pool->submit(stuck);
+  usleep(20000);
+  pool->submit(never);
+  check(!pool->abandon(never), "a task that has not begun never will");
+  pool->submit(after);
+  check(pool->abandon(stuck), "a task that has begun is told of");
+  for (int i = 0; i < 500 && !second; i++) usleep(10000);
+  check(second && !ran, "a stuck thread is replaced");
+  go = true;
+  pool->stop();
+  usleep(100000);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 2) return 2;
+  installGuard();
+  checkChecksums();
+  checkPool();
+  auto instance = std::make_shared<Instance>();
+  if (calls::openRoot(arguments[1], instance->rootFd) != 0) return 2;
+  checkPaths(instance->rootFd);
+  check(createArena(kArenaBytes, instance->arena) == 0, "an arena");
+  instance->arenaId = buffers::add(instance->arena.buffer);
+  int error = 0;
+  if (auto uring = UringEngine::create(Lane::read, error)) {
+    checkEngine("io_uring", *uring, instance, "uring-file");
+    checkHang("io_uring", *uring, instance);
+  } else {
+    printf("# io_uring: errno %d\n", -error);
+  }
+  engines::useThreads(*instance, 4, 2);
+  ThreadsEngine threads(instance->readPool);
+  checkEngine("threads", threads, instance, "threads-file");
+  checkHang("threads", threads, instance);
+  const int path = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  check(path >= 0, "proc");
+  close(path);
+  instance.reset();
+  usleep(200000);
+  check(files::openCount() == 0 && buffers::count() == 0, "nothing stays open");
+  printf("1..%d\n", checks);
+  return failures == 0 ? 0 : 1;
+}

@@ -1,0 +1,86 @@
+import { createRequire } from 'node:module';
+import { RefillError } from '@refill/interface';
+
+/** Number of a job: a call that runs on a native thread and answers through the handler. */
+export type JobId = number;
+
+/** Functions of the addon, as they are. Only `jobs.ts` calls those that return a `JobId`. */
+export interface Native {
+  setHandler(handler: (job: JobId, errno: number, value: unknown) => void): void;
+  abandonJob(job: JobId): void;
+
+  openInstance(root: string, probe: boolean): JobId;
+  openFile(
+    instance: number,
+    path: string,
+    create: boolean,
+    write: boolean,
+    direct: boolean,
+    padded: boolean,
+    sizeBytes: number,
+    identity: Uint8Array,
+  ): JobId;
+  closeFile(file: number): boolean;
+  stat(instance: number, path: string): JobId;
+  statfs(instance: number): JobId;
+  mkdir(instance: number, path: string): JobId;
+  lock(instance: number, path: string): JobId;
+  unlock(fd: number): void;
+  list(instance: number, path: string): JobId;
+  unlink(instance: number, path: string): JobId;
+  readFile(instance: number, path: string, maxBytes: number): JobId;
+  writeFile(instance: number, path: string, bytes: Uint8Array): JobId;
+
+  createArena(instance: number, bytes: number, pagesUpTo: number): JobId;
+  /** Minus errno alone, or id, page bytes, rung of the ladder, bytes, descriptor. */
+  createShared(bytes: number): number[];
+  attachRegion(path: string, fd: number, bytes: number): JobId;
+  detachRegion(buffer: number): boolean;
+  panes(buffer: number): ArrayBuffer[];
+  detachArrayBuffer(buffer: ArrayBufferLike): void;
+  mapArena(fdSocketPath: string, deadlineMs: number): JobId;
+  passFd(fdSocketPath: string, fd: number, token: Uint8Array, deadlineMs: number): JobId;
+  startFdServer(instance: number, path: string): JobId;
+  takePassedFd(instance: number, token: Uint8Array): number;
+
+  probeUring(): string[];
+  useThreads(instance: number, readThreads: number, writeThreads: number): void;
+  runBatch(
+    instance: number,
+    lane: number,
+    words: Int32Array,
+    count: number,
+    startedMicros: number,
+    deadlineMicros: number,
+    inflightBytes: number,
+    inflightBytesBehindReads: number,
+  ): number;
+  sweep(instance: number, lane: number): void;
+  closeInstance(instance: number): void;
+  counters(instance: number, out: Float64Array): void;
+  takeReleases(instance: number): number[];
+  checksum(bytes: Uint8Array, level: number): bigint | undefined;
+  checksumLevels(): string[];
+  nowMicros(): number;
+  openHandles(): number[];
+}
+
+function load(): Native {
+  if (process.platform !== 'linux' || (process.arch !== 'x64' && process.arch !== 'arm64')) {
+    throw new RefillError(
+      'ERR_PLATFORM',
+      `Refill needs Linux on x86-64 or arm64, this is ${process.platform} ${process.arch}`,
+    );
+  }
+  try {
+    return createRequire(import.meta.url)('../build/refill_io.node') as Native;
+  } catch (cause) {
+    throw new RefillError('ERR_PLATFORM', 'the native addon cannot be loaded', {
+      cause,
+      fix: 'Build it with: node packages/native-io/build.mjs',
+    });
+  }
+}
+
+/** The addon. The one place that names the file. */
+export const native: Native = load();

@@ -1,0 +1,232 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  DEADLINE_MS_MAX,
+  ERROR_FRAME,
+  FRAME,
+  FRAME_FLAG,
+  FRAME_HEADER_BYTES,
+  Frame,
+  FrameReader,
+  FrameWriter,
+  frameName,
+  getU64,
+  padded,
+  putU64,
+  READ_ROW_WORDS,
+  REPLY_BIT,
+  RefillError,
+  readError,
+  readHello,
+  readWelcome,
+  type Welcome,
+  writeError,
+  writeHello,
+  writeWelcome,
+} from '@refill/interface';
+import t from 'tap';
+import { FINGERPRINT } from '../fixtures/served-double.ts';
+import { frameOf, helloFrame, withWord } from '../fixtures/wire-client.ts';
+
+const WELCOME: Welcome = {
+  version: 1,
+  epoch: 2 ** 40 + 7,
+  arenaBytes: 5 * 1024 ** 3,
+  paneBytes: 1024 ** 3,
+  frameBytesMax: 2 * 1024 ** 2,
+  keysPerCallMax: 16_384,
+  blockBytesMax: 256 * 1024 ** 2,
+  deadlineMsMax: DEADLINE_MS_MAX,
+  regionsMax: 64,
+  requestsMax: 1024,
+  nodeName: 'node-1',
+  clusterId: 'cluster-é',
+  fdSocketPath: '/run/refill/fd.sock',
+};
+
+function read(bytes: Uint8Array): Frame {
+  let found: Frame | undefined;
+  new FrameReader((frame) => {
+    found = new Frame(frame.words.slice(frame.at, frame.at + frame.lengthBytes / 4));
+  }).push(bytes);
+  return found!;
+}
+
+function written(write: (writer: FrameWriter) => void): Uint8Array {
+  const writer = new FrameWriter();
+  write(writer);
+  return writer.take()[0]!;
+}
+
+const key = Uint8Array.from({ length: 32 }, (_, i) => i);
+const keyThenPlace = new Uint8Array(44);
+keyThenPlace.set(key);
+keyThenPlace.set([0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0], 32);
+const putRow = new Uint8Array(80);
+putRow.set(key);
+putRow.set([0, 0, 1, 0, 16, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0], 64);
+const text = new TextEncoder().encode(
+  JSON.stringify({ fingerprint: FINGERPRINT, policy: { compress: false } }),
+);
+const readRow = new Uint8Array(READ_ROW_WORDS * 4);
+readRow.set([1, 0, 0, 0, 42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 16]);
+
+/** One frame of every kind, as version 1 writes it. Old ones stay: today's code must go on reading them. */
+const GOLDEN: Record<string, Uint8Array> = {
+  hello: written((writer) => writeHello(writer, 1, 1234)),
+  welcome: written((writer) => writeWelcome(writer, 1, WELCOME)),
+  namespace: frameOf({ type: FRAME.namespace, request: 2, count: text.length, body: text }),
+  reserve: frameOf({ type: FRAME.reserve, request: 3, namespace: 1, count: 1, body: putRow }),
+  commit: frameOf({
+    type: FRAME.commit,
+    flags: FRAME_FLAG.shared,
+    request: 4,
+    deadlineMs: 250,
+    count: 1,
+    body: new Uint8Array([42, 0, 0, 0]),
+  }),
+  get: frameOf({ type: FRAME.get, request: 5, deadlineMs: 100, namespace: 1, count: 1, body: key }),
+  'get-reply': frameOf({ type: FRAME.get | REPLY_BIT, request: 5, count: 1, body: readRow }),
+  getInto: frameOf({
+    type: FRAME.getInto,
+    request: 6,
+    namespace: 1,
+    count: 1,
+    argument: 9,
+    body: keyThenPlace,
+  }),
+  release: frameOf({ type: FRAME.release, count: 1, body: new Uint8Array([42, 0, 0, 0]) }),
+  cancel: frameOf({ type: FRAME.cancel, argument: 5 }),
+  error: written((writer) =>
+    writeError(writer, 6, new RefillError('ERR_STORAGE_FULL', 'disk full', { errno: 28 }), { fatal: true }),
+  ),
+};
+
+const folder = new URL('../golden/wire-v1/', import.meta.url);
+
+t.test('frames are written as version 1 wrote them', async (t) => {
+  for (const [name, bytes] of Object.entries(GOLDEN)) {
+    const file = new URL(`${name}.hex`, folder);
+    if (process.env.REFILL_WRITE_GOLDEN) writeFileSync(file, hexOf(bytes));
+    t.equal(hexOf(bytes), readFileSync(file, 'utf8'), name);
+  }
+  t.equal(readdirSync(folder).length, Object.keys(GOLDEN).length, 'every golden file is compared');
+});
+
+t.test('the worked example of the documentation is what is written', async (t) => {
+  const page = readFileSync(new URL('../../docs/internals/wire-format.md', import.meta.url), 'utf8');
+  const examples = [...page.matchAll(/<!-- golden: ([\w-]+) -->\n```\n([\s\S]*?)```/g)];
+  t.ok(examples.length >= 3);
+  for (const [, name, listing] of examples) {
+    const hex = [...listing!.matchAll(/^[0-9a-f]{4} {2}((?:[0-9a-f]{2} ?)+)/gm)].map((match) =>
+      match[1]!.trim(),
+    );
+    t.equal(hex.join(' '), hexOf(GOLDEN[name!]!).trim().replaceAll('\n', ' '), name);
+  }
+});
+
+t.test('every frame type is in the table of the documentation', async (t) => {
+  const page = readFileSync(new URL('../../docs/internals/wire-format.md', import.meta.url), 'utf8');
+  for (const [name, type] of Object.entries(FRAME)) {
+    t.match(page, new RegExp(`^\\| ${type} \\| \`${name}\` \\|`, 'm'), name);
+  }
+});
+
+t.test('hello and welcome say the same on both sides', async (t) => {
+  t.same(readHello(read(helloFrame())), { version: 1, processId: 1234 });
+  t.same(readWelcome(read(GOLDEN.welcome!)), WELCOME);
+});
+
+t.test('another protocol and another version are told apart', async (t) => {
+  const hello = helloFrame();
+  const otherMagic = hello.slice();
+  otherMagic[FRAME_HEADER_BYTES] = 0;
+  t.throws(() => readHello(read(otherMagic)), { code: 'ERR_PROTOCOL' });
+  const newer = hello.slice();
+  newer.set([2, 0, 3, 0], FRAME_HEADER_BYTES + 4);
+  t.throws(() => readHello(read(newer)), { code: 'ERR_VERSION', message: /versions 2 to 3/ });
+  const wider = hello.slice();
+  wider.set([1, 0, 9, 0], FRAME_HEADER_BYTES + 4);
+  t.equal(readHello(read(wider)).version, 1, 'the highest that both speak');
+  t.throws(() => readHello(read(frameOf({ type: FRAME.hello, request: 1 }))), { code: 'ERR_PROTOCOL' });
+  t.throws(() => readWelcome(read(otherMagic)), { code: 'ERR_PROTOCOL' });
+  const longName = GOLDEN.welcome!.slice();
+  new DataView(longName.buffer).setUint32(FRAME_HEADER_BYTES + 60, 5000, true);
+  t.throws(() => readWelcome(read(longName)), { code: 'ERR_PROTOCOL' });
+});
+
+t.test('errors keep code, errno and message', async (t) => {
+  const error = readError(read(GOLDEN.error!));
+  t.match(error, { code: 'ERR_STORAGE_FULL', errno: 28, message: 'disk full' });
+  const wrong = written((writer) => writeError(writer, 1, new TypeError('keys must be a list')));
+  t.match(readError(read(wrong)), { code: 'ERR_INVALID_ARGUMENT', message: 'keys must be a list' });
+  const bug = written((writer) => writeError(writer, 1, new Error('invariant broken: x')));
+  t.match(readError(read(bug)), { code: 'ERR_INTERNAL' });
+  const long = written((writer) => writeError(writer, 1, new Error('x'.repeat(100_000))));
+  t.ok(long.length < 5_000, 'a message has a bound');
+  const short = withWord(GOLDEN.error!, 'count', 5_000);
+  t.equal(readError(read(short)).code, 'ERR_PROTOCOL');
+});
+
+t.test('frames ended out of order leave in the order of their ends, in as few parts as can be', async (t) => {
+  const writer = new FrameWriter();
+  const [a, b, c] = [writer.begin(8), writer.begin(8), writer.begin(8)];
+  const { words } = writer;
+  const end = (at: number, request: number) => writer.end(words, at, FRAME.status, 0, request, 0, 0, 0, 0);
+  end(b, 2);
+  end(c, 3);
+  end(a, 1);
+  t.equal(writer.queuedBytes, 120);
+  const parts = writer.take();
+  t.same(
+    parts.map((part) => part.length),
+    [80, 40],
+  );
+  t.same(writer.take(), []);
+  const requests: number[] = [];
+  const reader = new FrameReader((frame) => requests.push(frame.request));
+  for (const part of parts) reader.push(part);
+  t.same(requests, [2, 3, 1]);
+});
+
+t.test('memory of a frame is never written twice', async (t) => {
+  const writer = new FrameWriter();
+  const kept: { words: Uint32Array; at: number }[] = [];
+  for (let i = 0; i < 5_000; i++) {
+    const at = writer.begin(i % 500);
+    kept.push({ words: writer.words, at });
+    writer.end(writer.words, at, FRAME.status, 0, i + 1, 0, 0, 0, 0);
+    if (i % 7 === 0) writer.take();
+  }
+  for (const [i, { words, at }] of kept.entries()) {
+    if (new Frame(words, at).request !== i + 1) t.fail(`frame ${i} was overwritten`);
+  }
+  writer.begin(100_000);
+  t.equal(writer.words.byteLength, 100_032, 'a long frame has memory of its own');
+});
+
+t.test('64-bit numbers are exact up to 2^53 and refused above', async (t) => {
+  const words = new Uint32Array(2);
+  for (const value of [0, 1, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER]) {
+    putU64(words, 0, value);
+    t.equal(getU64(words, 0), value);
+  }
+  words.fill(0xffffffff);
+  t.throws(() => getU64(words, 0), { code: 'ERR_PROTOCOL' });
+});
+
+t.test('names and padding', async (t) => {
+  t.equal(frameName(FRAME.get | REPLY_BIT), 'get');
+  t.equal(frameName(999), 'type 999');
+  t.equal(ERROR_FRAME, 0x8000);
+  t.same([0, 1, 8, 9].map(padded), [0, 8, 8, 16]);
+});
+
+function hexOf(bytes: Uint8Array): string {
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length; at += 16) {
+    lines.push(
+      Array.from(bytes.subarray(at, at + 16), (byte) => byte.toString(16).padStart(2, '0')).join(' '),
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}

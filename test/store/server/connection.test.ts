@@ -1,0 +1,322 @@
+import { FRAME, FRAME_BYTES_MAX, FRAME_FLAG, KEYS_PER_CALL_MAX, REPLY_BIT } from '@refill/interface';
+import t from 'tap';
+import { seededRandom } from '../../fixtures/seeded-random.ts';
+import { keys, serveDouble, until } from '../../fixtures/served-double.ts';
+import {
+  type FrameFields,
+  frameOf,
+  helloFrame,
+  namespaceFrame,
+  WireClient,
+  withWord,
+} from '../../fixtures/wire-client.ts';
+
+const KEY = keys(1)[0]!;
+const GET: FrameFields = { type: FRAME.get, request: 9, namespace: 1, count: 1, body: KEY };
+
+t.test('bytes that are no stream of frames get an error where one can be read, then the end', async (t) => {
+  const { node, server, socketPath } = await serveDouble(t);
+  const status = frameOf({ type: FRAME.status, request: 9 });
+  const streams: Record<string, [greeted: boolean, bytes: Uint8Array, code: string]> = {
+    'HTTP instead of a hello': [
+      false,
+      Buffer.from(`GET / HTTP/1.1\r\nHost: x\r\n\r\n${' '.repeat(32)}`),
+      'ERR_PROTOCOL',
+    ],
+    zeros: [false, new Uint8Array(64), 'ERR_PROTOCOL'],
+    'a request before the hello': [false, status, 'ERR_PROTOCOL'],
+    'a hello of another protocol': [
+      false,
+      frameOf({ type: FRAME.hello, request: 1, body: new Uint8Array(16) }),
+      'ERR_PROTOCOL',
+    ],
+    'a hello of another version': [false, newerHello(), 'ERR_VERSION'],
+    'a second hello': [true, helloFrame(9), 'ERR_PROTOCOL'],
+    'an oversize frame': [true, withWord(status, 'length', FRAME_BYTES_MAX + 8), 'ERR_PROTOCOL'],
+    'a frame shorter than a header': [true, withWord(status, 'length', 24), 'ERR_PROTOCOL'],
+    'a length that is not a multiple of 8': [true, withWord(status, 'length', 33), 'ERR_PROTOCOL'],
+    'an unknown type': [true, frameOf({ type: 999, request: 9 }), 'ERR_PROTOCOL'],
+    'type zero': [true, frameOf({ type: 0, request: 9 }), 'ERR_PROTOCOL'],
+    'a reply': [true, frameOf({ type: FRAME.get | REPLY_BIT, request: 9 }), 'ERR_PROTOCOL'],
+    'unknown flags': [true, frameOf({ type: FRAME.status, request: 9, flags: 0x80 }), 'ERR_PROTOCOL'],
+    'a reserved word that is not zero': [true, withWord(status, 'zero', 1), 'ERR_PROTOCOL'],
+    'request zero': [true, frameOf({ type: FRAME.status }), 'ERR_PROTOCOL'],
+    'a body shorter than its count': [true, frameOf({ ...GET, count: 2 }), 'ERR_PROTOCOL'],
+    'a body longer than its count': [true, frameOf({ ...GET, count: 0 }), 'ERR_PROTOCOL'],
+    'a namespace that is no JSON': [
+      true,
+      frameOf({ type: FRAME.namespace, request: 9, count: 8, body: new Uint8Array(8).fill(0xff) }),
+      'ERR_PROTOCOL',
+    ],
+    'a token of another length': [
+      true,
+      frameOf({
+        type: FRAME.registerRegion,
+        flags: FRAME_FLAG.token,
+        request: 9,
+        count: 8,
+        body: new Uint8Array(16),
+      }),
+      'ERR_PROTOCOL',
+    ],
+  };
+  let errors = 0;
+  for (const [name, [greeted, bytes, code]] of Object.entries(streams)) {
+    const client = greeted ? await WireClient.ready(socketPath) : await WireClient.open(socketPath);
+    client.socket.write(bytes);
+    const { error, request } = await client.answer(greeted ? 2 : 0);
+    t.equal(error?.code, code, name);
+    t.equal(request, 0);
+    await client.closed();
+    t.equal(server.counters.protocolErrors, ++errors);
+  }
+  await until(() => node.sessions.size === 0);
+  t.equal(node.closes, node.sessionsOpened);
+});
+
+t.test('a wrong argument is answered and the connection goes on', async (t) => {
+  const { socketPath } = await serveDouble(t);
+  const client = await WireClient.ready(socketPath);
+  const tooMany = new Uint8Array((KEYS_PER_CALL_MAX + 1) * 32);
+  const json = (value: unknown) => {
+    const body = Buffer.from(JSON.stringify(value));
+    return { type: FRAME.namespace, count: body.length, body };
+  };
+  const wrong: [FrameFields, code: string][] = [
+    [{ ...GET, namespace: 7 }, 'ERR_NAMESPACE_UNKNOWN'],
+    [{ ...GET, deadlineMs: 600_001 }, 'ERR_INVALID_ARGUMENT'],
+    [{ ...GET, count: KEYS_PER_CALL_MAX + 1, body: tooMany }, 'ERR_INVALID_ARGUMENT'],
+    [{ type: FRAME.commit, count: 1, body: new Uint8Array([9, 0, 0, 0]) }, 'ERR_HANDLE_UNKNOWN'],
+    [
+      { type: FRAME.getInto, namespace: 1, argument: 3, count: 1, body: new Uint8Array(44) },
+      'ERR_HANDLE_UNKNOWN',
+    ],
+    [{ type: FRAME.unregisterRegion, argument: 3 }, 'ERR_HANDLE_UNKNOWN'],
+    [
+      { type: FRAME.registerRegion, flags: FRAME_FLAG.token, count: 16, body: new Uint8Array(24) },
+      'ERR_HANDLE_UNKNOWN',
+    ],
+    [json(5), 'ERR_INVALID_ARGUMENT'],
+    [json({ fingerprint: { name: 'x' } }), 'ERR_INVALID_ARGUMENT'],
+    [json({ fingerprint: null }), 'ERR_INVALID_ARGUMENT'],
+    [
+      json({
+        fingerprint: { name: 'n', model: 'm', dtype: 'd', layout: 'l', tokensPerBlock: 1 },
+        policy: { x: 1 },
+      }),
+      'ERR_INVALID_ARGUMENT',
+    ],
+  ];
+  for (const [i, [fields, code]] of wrong.entries()) {
+    client.socket.write(frameOf({ ...fields, request: 100 + i }));
+    const { error, request } = await client.answer(2 + i);
+    t.equal(error?.code, code, `${i}: ${error?.message}`);
+    t.equal(request, 100 + i);
+  }
+  client.socket.write(frameOf({ type: FRAME.release, count: 1, body: new Uint8Array([9, 0, 0, 0]) }));
+  const refused = await client.answer(2 + wrong.length);
+  t.equal(refused.error?.code, 'ERR_HANDLE_UNKNOWN');
+  t.equal(refused.request, 0, 'a frame without a reply is answered under 0');
+  client.socket.write(frameOf(GET));
+  t.equal((await client.answer(3 + wrong.length)).type, FRAME.get | REPLY_BIT);
+  client.socket.destroy();
+});
+
+t.test('an exception of the node is an error of that request alone', async (t) => {
+  const { node, socketPath } = await serveDouble(t);
+  const client = await WireClient.ready(socketPath);
+  node.before = (call) => {
+    if (call === 'get') throw new Error('a bug');
+    if (call === 'match') return Promise.reject(new Error('another bug'));
+    return undefined;
+  };
+  client.socket.write(frameOf(GET));
+  t.match(await client.answer(2), { request: 9, error: { code: 'ERR_INTERNAL', message: 'a bug' } });
+  client.socket.write(frameOf({ ...GET, type: FRAME.match }));
+  t.match(await client.answer(3), { request: 9, error: { code: 'ERR_INTERNAL', message: 'another bug' } });
+  client.socket.write(frameOf({ type: FRAME.status, request: 10 }));
+  t.equal((await client.answer(4)).type, FRAME.status | REPLY_BIT);
+  client.socket.destroy();
+});
+
+t.test('a byte at a time is as good as a frame at a time', async (t) => {
+  const { socketPath } = await serveDouble(t);
+  const client = await WireClient.open(socketPath);
+  client.socket.setNoDelay();
+  for (const byte of Buffer.concat([helloFrame(), namespaceFrame(2), frameOf(GET)])) {
+    client.socket.write(new Uint8Array([byte]));
+    await new Promise(setImmediate);
+  }
+  t.equal((await client.answer(2)).type, FRAME.get | REPLY_BIT);
+  client.socket.destroy();
+});
+
+t.test('requests run at once and are answered when they are done', async (t) => {
+  const { node, socketPath } = await serveDouble(t);
+  const client = await WireClient.ready(socketPath);
+  let finish = () => {};
+  node.before = (call) =>
+    call === 'match'
+      ? new Promise<void>((resolve) => {
+          finish = resolve;
+        })
+      : undefined;
+  client.socket.write(
+    Buffer.concat([frameOf({ ...GET, type: FRAME.match, request: 10 }), frameOf({ ...GET, request: 11 })]),
+  );
+  t.equal((await client.answer(2)).request, 11);
+  client.socket.write(frameOf({ ...GET, request: 10 }));
+  t.match((await client.answer(3)).error, { code: 'ERR_PROTOCOL', message: /request 10 is under way/ });
+  finish();
+  await client.closed();
+});
+
+t.test('a cancelled request is answered once and what it got is given back', async (t) => {
+  const { node, server, socketPath } = await serveDouble(t);
+  const client = await WireClient.ready(socketPath);
+  const put = new Uint8Array(80);
+  put.set(KEY);
+  put[64] = 100;
+  let finish = () => {};
+  node.before = () => new Promise<void>((resolve) => (finish = resolve));
+  client.socket.write(frameOf({ type: FRAME.reserve, request: 5, namespace: 1, count: 1, body: put }));
+  client.socket.write(frameOf({ type: FRAME.cancel, argument: 5 }));
+  client.socket.write(frameOf({ type: FRAME.cancel, argument: 77 }));
+  await until(() => server.counters.cancelled === 1);
+  finish();
+  t.match(await client.answer(2), { request: 5, error: { code: 'ERR_ABORTED' } });
+  t.equal(node.held, 0, 'the reservation was aborted');
+  client.socket.destroy();
+});
+
+t.test('a client that asks for too much at once is read no further until it is answered', async (t) => {
+  const { node, server, socketPath } = await serveDouble(t, { bounds: { requestsMax: 8 } });
+  const client = await WireClient.ready(socketPath);
+  const waiting: (() => void)[] = [];
+  node.before = () => new Promise<void>((resolve) => waiting.push(resolve));
+  for (let i = 0; i < 100; i++) {
+    client.socket.write(frameOf({ ...GET, request: 100 + i }));
+    await new Promise(setImmediate);
+  }
+  await until(() => server.counters.pauses > 0);
+  t.ok(waiting.length < 100, `${waiting.length} under way`);
+  while (client.answers.length < 102) {
+    for (const resolve of waiting.splice(0)) resolve();
+    await new Promise(setImmediate);
+  }
+  t.equal(client.answers.length, 102);
+  client.socket.destroy();
+});
+
+t.test('a client that takes no replies is read no further, then disconnected', async (t) => {
+  const bounds = { outgoingBytesMax: 64 * 1024, stallMs: 200 };
+  const { node, server, socketPath } = await serveDouble(t, { bounds });
+  const client = await WireClient.ready(socketPath);
+  client.socket.pause();
+  const all = new Uint8Array(Buffer.concat(keys(1000)));
+  for (let i = 0; i < 200 && server.counters.pauses === 0; i++) {
+    client.socket.write(frameOf({ ...GET, request: 100 + i, count: 1000, body: all }));
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  t.equal(server.counters.pauses, 1);
+  await until(() => server.counters.stalled === 1);
+  await until(() => node.sessions.size === 0);
+  client.socket.resume();
+  await client.closed();
+});
+
+t.test('a connection that never says hello is ended', async (t) => {
+  const { node, server, socketPath } = await serveDouble(t, { bounds: { helloMs: 50, lingerMs: 50 } });
+  const client = await WireClient.open(socketPath);
+  t.match((await client.answer(0)).error, { code: 'ERR_PROTOCOL', message: /no hello/ });
+  await until(() => node.sessions.size === 0);
+  t.equal(server.counters.protocolErrors, 1);
+});
+
+t.test('an end inside a frame is counted', async (t) => {
+  const { node, server, socketPath } = await serveDouble(t);
+  const client = await WireClient.ready(socketPath);
+  client.socket.end(frameOf(GET).subarray(0, 40));
+  await until(() => node.sessions.size === 0);
+  t.equal(server.counters.protocolErrors, 1);
+});
+
+t.test('a client that is gone while its requests are under way leaves nothing', async (t) => {
+  const { node, socketPath } = await serveDouble(t);
+  const client = await WireClient.ready(socketPath);
+  const waiting: (() => void)[] = [];
+  node.before = () => new Promise<void>((resolve) => waiting.push(resolve));
+  for (let i = 0; i < 10; i++) client.socket.write(frameOf({ ...GET, request: 100 + i }));
+  await until(() => waiting.length === 10);
+  client.socket.destroy();
+  await until(() => node.closes === 1);
+  for (const resolve of waiting) resolve();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  t.equal(node.closes, 1);
+  t.equal(node.held, 0);
+});
+
+t.test('no stream of bytes brings the server down', async (t) => {
+  const random = seededRandom(t);
+  const { node, server, socketPath } = await serveDouble(t, { bounds: { lingerMs: 100 } });
+  const frames = Number(process.env.REFILL_FUZZ_FRAMES ?? 100_000) / 2;
+  const put = new Uint8Array(80);
+  put.set(KEY);
+  put[64] = 9;
+  const valid = [
+    frameOf(GET),
+    frameOf({ ...GET, type: FRAME.exists }),
+    frameOf({ type: FRAME.reserve, request: 3, namespace: 1, count: 1, body: put }),
+    frameOf({ type: FRAME.commit, request: 4, count: 2, body: new Uint8Array([1, 0, 0, 0, 2, 0, 0, 0]) }),
+    frameOf({ type: FRAME.release, count: 1, body: new Uint8Array([1, 0, 0, 0]) }),
+    frameOf({
+      type: FRAME.putFrom,
+      request: 5,
+      namespace: 1,
+      argument: 1,
+      count: 1,
+      body: new Uint8Array(92),
+    }),
+    frameOf({ type: FRAME.registerRegion, request: 6, count: 4, body: new Uint8Array(12) }),
+    frameOf({ type: FRAME.status, request: 7 }),
+    frameOf({ type: FRAME.cancel, argument: 9 }),
+    namespaceFrame(8),
+  ];
+  let sent = 0;
+  while (sent < frames) {
+    const client = await WireClient.open(socketPath);
+    const parts: Uint8Array[] = random() < 0.9 ? [helloFrame(), namespaceFrame(2)] : [];
+    const count = 1 + Math.floor(random() * 200);
+    for (let i = 0; i < count; i++) {
+      const chosen = valid[Math.floor(random() * valid.length)]!;
+      const frame = withWord(chosen, 'request', chosen[8] === 0 ? 0 : 10 + i);
+      if (random() < 0.004) {
+        const changes = 1 + Math.floor(random() * 4);
+        for (let change = 0; change < changes; change++) {
+          frame[Math.floor(random() * frame.length)] = Math.floor(random() * 256);
+        }
+      }
+      parts.push(frame);
+    }
+    if (random() < 0.1) parts.push(Uint8Array.from({ length: 64 }, () => Math.floor(random() * 256)));
+    sent += count;
+    const end = random() < 0.5;
+    client.socket.write(Buffer.concat(parts), () => (end ? client.socket.end() : client.socket.destroy()));
+    await client.closed();
+  }
+  await until(() => server.counters.connectionsNow === 0);
+  t.equal(node.closes, node.sessionsOpened);
+  t.equal(node.held, 0);
+  t.ok(server.counters.protocolErrors > 0);
+  t.comment(`${server.counters.frames} frames, ${server.counters.protocolErrors} connections refused`);
+  const client = await WireClient.ready(socketPath);
+  client.socket.write(frameOf({ type: FRAME.status, request: 10 }));
+  t.equal((await client.answer(2)).error, undefined, 'it still serves');
+  client.socket.destroy();
+});
+
+function newerHello(): Uint8Array {
+  const hello = helloFrame();
+  hello.set([9, 0, 9, 0], 36);
+  return hello;
+}
