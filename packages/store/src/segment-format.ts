@@ -85,7 +85,7 @@ export const FOOTER_HEAD = {
   reserved: 7,
 } as const;
 
-/** A segment takes no more blocks than this, so that its footer is at most 15 MiB. */
+/** A segment takes no more blocks than this, so that its footer is below 20 MiB. */
 export const SEGMENT_BLOCKS_MAX = 131_072;
 
 /** Trailer: the last page of a sealed file, 4,096 bytes. */
