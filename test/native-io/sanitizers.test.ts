@@ -11,7 +11,14 @@ t.test('the native layers run clean under AddressSanitizer and UBSan', { timeout
   const program = join(directory, 'driver');
   // Everything but what needs Node.
   const units = readdirSync(sources).filter((name) => /\.cc$/.test(name) && !/^(addon|jobs)/.test(name));
-  const flags = ['-O1', '-g', '-std=c++20', '-pthread', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+  const flags = [
+    '-O1',
+    '-g',
+    '-std=c++20',
+    '-pthread',
+    '-fsanitize=address,undefined',
+    '-fno-sanitize-recover=all',
+  ];
   const built = spawnSync('g++', [...flags, ...units.map((name) => join(sources, name)), '-o', program]);
   if (/cannot find.*lib(a|ub)san/.test(built.stderr.toString())) {
     t.comment('the sanitizers are not installed');

@@ -154,7 +154,7 @@ void BatchRun::failOp(uint32_t index, int32_t error) {
 }
 
 bool BatchRun::prepare(Piece& piece) {
-  if (!piece.write) return true;
+  if (piece.kind != PieceKind::io || !piece.write) return true;
   for (uint32_t i = piece.firstOp; i < piece.firstOp + piece.ops; i++) {
     OpState& op = states_[i];
     if (piece.offsetInOp > 0) continue;
