@@ -7,7 +7,7 @@ export type FileId = number;
 export type BufferId = number;
 
 export interface OpenOptions extends AbortOptions {
-  /** Create the file; fails with EEXIST when it is there (`O_EXCL`). */
+  /** Create the file; fails with EEXIST when it is there (`O_EXCL`). Its name is durable when `open` resolves. */
   create?: boolean;
   /** Open for writing. */
   write?: boolean;

@@ -37,6 +37,13 @@ int writeAll(int fd, const std::string& bytes) {
   return 0;
 }
 
+/** Makes the names in a folder durable. Its descriptor may be O_PATH, which cannot be synced itself. */
+int syncFolder(int fd) {
+  const Fd folder{openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (folder.fd < 0) return errno;
+  return fsync(folder.fd) == 0 ? 0 : errno;
+}
+
 }  // namespace
 
 int openRoot(const std::string& path, int& fd) {
@@ -78,6 +85,13 @@ int open(int root, const OpenRequest& request, FileRef& file) {
     if (request.create && parent.fd >= 0) unlinkat(parent.fd, name.c_str(), 0);
     return error;
   }
+  // The name must be as durable as what is synced under it later: fdatasync of a new file need not reach its folder.
+  if (request.create) {
+    std::string name;
+    const Fd parent{paths::openParent(root, request.path, name)};
+    const int error = parent.fd < 0 ? -parent.fd : syncFolder(parent.fd);
+    if (error != 0) return error;
+  }
   // Readahead would cache zeros of blocks that another node has not published yet.
   if (!opened->direct) posix_fadvise(opened->fd, 0, 0, POSIX_FADV_RANDOM);
   memcpy(opened->identity, request.identity.data(), std::min<size_t>(request.identity.size(), kFileIdentityBytes));
@@ -114,7 +128,10 @@ int mkdir(int root, const std::string& path) {
     std::string name;
     const Fd parent{paths::openParent(root, part, name)};
     if (parent.fd < 0) return -parent.fd;
-    if (mkdirat(parent.fd, name.c_str(), 0755) == 0) continue;
+    if (mkdirat(parent.fd, name.c_str(), 0755) == 0) {
+      if (const int error = syncFolder(parent.fd)) return error;
+      continue;
+    }
     if (errno != EEXIST) return errno;
     const Fd existing{paths::openBeneath(root, part, O_PATH | O_DIRECTORY, 0)};
     if (existing.fd < 0) return -existing.fd;
@@ -204,10 +221,7 @@ int writeFile(int root, const std::string& path, const std::string& bytes) {
     unlinkat(parent.fd, temporary.c_str(), 0);
     return error;
   }
-  // O_PATH cannot be synced.
-  const Fd directory{openat(parent.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (directory.fd < 0) return errno;
-  return fsync(directory.fd) == 0 ? 0 : errno;
+  return syncFolder(parent.fd);
 }
 
 }  // namespace refill::calls
