@@ -77,7 +77,7 @@ t.test('a root that cannot be written is refused', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'refill-root-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   // Root may write anywhere, so it plays nobody for a moment.
-  const asNobody = async (work: () => Promise<void>): Promise<void> => {
+  const asNobody = async (work: () => Promise<unknown>): Promise<unknown> => {
     if (process.getuid?.() !== 0) return work();
     process.seteuid?.(65534);
     try {

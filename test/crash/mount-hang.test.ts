@@ -28,7 +28,7 @@ for (const how of ['hung', 'a minute late'] as const) {
     const warm = new StoredBlocks(2);
     await warm.put(namespace, 10);
 
-    if (how === 'hung') mount.hang();
+    if (how === 'hung') await mount.hang();
     else await mount.delay({ op: ['read', 'write', 'fdatasync', 'open', 'create'], count: 0, ms: 60_000 });
 
     const started = performance.now();

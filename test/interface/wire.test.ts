@@ -120,7 +120,7 @@ t.test('the worked example of the documentation is what is written', async (t) =
     const hex = [...listing!.matchAll(/^[0-9a-f]{4} {2}((?:[0-9a-f]{2} ?)+)/gm)].map((match) =>
       match[1]!.trim(),
     );
-    t.equal(hex.join(' '), hexOf(GOLDEN[name!]!).trim().replaceAll('\n', ' '), name);
+    t.equal(hex.join(' '), hexOf(GOLDEN[name!]!).trim().replaceAll('\n', ' '), name!);
   }
 });
 
