@@ -3,6 +3,7 @@
 // Prints one line of TAP a check.
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -174,7 +175,9 @@ void checkHang(const char* name, Engine& engine, const InstanceRef& instance) {
   check(hung || ops[0].result == -ESPIPE, label + "a read that hangs is timed out");
   files::remove(id);
   const std::string bytes(4096, 'x');
-  if (write(ends[1], bytes.data(), bytes.size()) != ssize_t(bytes.size())) check(false, label + "pipe filled");
+  // The kernel may have cancelled the read already, and with it the last reader is gone.
+  const bool filled = write(ends[1], bytes.data(), bytes.size()) == ssize_t(bytes.size());
+  check(filled || errno == EPIPE, label + "the late answer comes, unless it was cancelled");
   bool released = !hung;
   for (int i = 0; i < 200 && !released; i++) {
     engine.sweep();
@@ -212,6 +215,7 @@ void checkPool() {
 
 int main(int count, char** arguments) {
   if (count != 2) return 2;
+  signal(SIGPIPE, SIG_IGN);
   installGuard();
   checkChecksums();
   checkPool();
