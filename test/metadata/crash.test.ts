@@ -139,7 +139,7 @@ t.test(
 t.test('a database of a later version is refused', async (t) => {
   const engine = new MemoryEngine();
   await engine.write([{ key: Uint8Array.of(0x66), value: Buffer.from('{"version":2}') }], { durable: true });
-  await t.rejects(new DirectoryWorld(engine).directory.start(), { code: 'ERR_ROOT_TOO_NEW' });
+  await t.rejects(async () => new DirectoryWorld(engine).directory.start(), { code: 'ERR_ROOT_TOO_NEW' });
 });
 
 t.test('concurrent commits of the same blocks agree on one location each, beyond memory too', async (t) => {
