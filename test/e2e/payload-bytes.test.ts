@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { open } from '@refill/client';
 import { sharedMemory } from '@refill/native-io';
 import t from 'tap';
