@@ -11,6 +11,9 @@ import { readyLine } from './serve.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/refill.js', import.meta.url));
 
+/** Largest arena unless one was asked for. */
+const ARENA_BYTES_MAX = 1024 * 1024 * 1024;
+
 const HELP = `
 Serves one node, by default on ./refill-data, and proves it: a second process connects through the SDK, replays a
 made-up agentic workload and verifies every byte it reads; once more after a restart of the node, so that the segments
@@ -34,7 +37,12 @@ export function addStart(program: Command): Command {
 }
 
 async function start(options: Record<string, unknown>): Promise<void> {
-  const { config } = configOf(options);
+  const { config: configured, sources } = configOf(options);
+  // The arena is taken whole at each of the two starts; a proof needs no more than this.
+  const config =
+    sources.arenaBytes === 'default'
+      ? { ...configured, arenaBytes: Math.min(configured.arenaBytes, ARENA_BYTES_MAX) }
+      : configured;
   const say = options.json === true ? process.stderr : process.stdout;
   const stopped = untilStopped();
   let node = await startConfigured(config);
