@@ -22,7 +22,7 @@ import {
   UNIT,
 } from '../fixtures/node-world.ts';
 import { seededRandom } from '../fixtures/seeded-random.ts';
-import { settle } from '../fixtures/virtual-clock.ts';
+import { settle } from '../fixtures/manual-clock.ts';
 
 const random = seededRandom(t);
 const below = (end: number): number => (random() * end) | 0;

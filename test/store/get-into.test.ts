@@ -2,7 +2,7 @@ import { PUT_STATUS, READ_ROW, READ_ROW_WORDS, ROW_STATUS } from '@refill/interf
 import { LOAD_STATUS } from '@refill/store';
 import t from 'tap';
 import { createWorld, keysOf, openSession, payload, put, putsOf, UNIT } from '../fixtures/node-world.ts';
-import { settle } from '../fixtures/virtual-clock.ts';
+import { settle } from '../fixtures/manual-clock.ts';
 
 t.test('hits are copied, others are read straight to their place, and nothing stays pinned', async (t) => {
   const world = await createWorld();

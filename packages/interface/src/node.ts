@@ -94,7 +94,11 @@ export interface NodeSession {
   touch(namespace: number, keys: Uint32Array, count: number): void;
   /** Deletes from every tier, durably: a rebuild does not bring them back. Answers how many were there. */
   delete(namespace: number, keys: Uint32Array, count: number, deadlineMs: number): Promise<number>;
-  /** Settles when everything committed before is on the shared file system (or failed). Answers how many failed. */
+  /**
+   * Settles when everything committed before is on the shared file system, or failed; stores that failed earlier are
+   * tried once more. Answers how many blocks of this node are not: those only in memory, plus those lost since this
+   * session last asked. 0 means durable.
+   */
   flush(deadlineMs: number): Promise<number>;
 
   /** Maps a shared-memory file of the client, by path or by an fd that it has passed. */

@@ -23,6 +23,8 @@ export const BLOCK_FLAG_BITS = {
   storing: 4,
   /** `onRelease` came for it before its I/O was known to be late. */
   released: 8,
+  /** Its store failed and it was promised to memory only: readable, evictable, tried again, replaced by a new put. */
+  unstored: 16,
 } as const;
 
 /** What is known of every resident block, by id of the key table, in flat columns: about 34 bytes a block. */

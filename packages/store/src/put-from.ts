@@ -122,7 +122,7 @@ async function writeDirect(
   const positions: number[] = [];
   for (let i = 0; i < direct.length; i++) {
     const isFound = locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] !== 0;
-    if (isFound || core.tier.find(namespace, keys, i * KEY_WORDS) >= 0) {
+    if (isFound || core.tier.isTaken(namespace, keys, i * KEY_WORDS)) {
       statuses[direct[i]!] = PUT_STATUS.exists;
       continue;
     }

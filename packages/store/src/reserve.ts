@@ -79,7 +79,7 @@ function reserveFrom(
 ): void | Promise<void> {
   for (let i = from; i < count; i++) {
     const isFound = locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] !== 0;
-    if (isFound || state.core.tier.find(namespace, keys, i * KEY_WORDS) >= 0) {
+    if (isFound || state.core.tier.isTaken(namespace, keys, i * KEY_WORDS)) {
       fillRow(rows, i, RESERVE_STATUS.exists, 0, 0, 0);
     } else if (!reserveOne(state, namespace, puts, keys, i, rows)) {
       if (state.core.behind.backlogBytes > 0)
@@ -107,7 +107,7 @@ async function reserveLater(
       if (state.isClosed)
         throw new RefillError('ERR_NODE_CLOSED', 'the session was closed while the call waited');
       const isFound = locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] !== 0;
-      if (isFound || tier.find(namespace, keys, i * KEY_WORDS) >= 0) {
+      if (isFound || tier.isTaken(namespace, keys, i * KEY_WORDS)) {
         fillRow(rows, i, RESERVE_STATUS.exists, 0, 0, 0);
         break;
       }

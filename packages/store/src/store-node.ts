@@ -68,6 +68,7 @@ class Node implements StoreNode {
     if (!(await doneBy(clock, clock.nowMs() + options.stopFlushMs, behind.drain()))) {
       log.error('stopped with %d bytes not stored', behind.backlogBytes);
     }
+    behind.stop();
     await sharedTier.seal();
     await sharedTier.stop();
   }
