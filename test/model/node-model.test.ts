@@ -11,6 +11,7 @@ import {
 } from '@refill/interface';
 import { LOAD_STATUS } from '@refill/store';
 import t from 'tap';
+import { settle } from '../fixtures/manual-clock.ts';
 import {
   createWorld,
   keysOf,
@@ -22,7 +23,6 @@ import {
   UNIT,
 } from '../fixtures/node-world.ts';
 import { seededRandom } from '../fixtures/seeded-random.ts';
-import { settle } from '../fixtures/manual-clock.ts';
 
 const random = seededRandom(t);
 const below = (end: number): number => (random() * end) | 0;

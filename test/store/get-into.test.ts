@@ -1,8 +1,8 @@
 import { PUT_STATUS, READ_ROW, READ_ROW_WORDS, ROW_STATUS } from '@refill/interface';
 import { LOAD_STATUS } from '@refill/store';
 import t from 'tap';
-import { createWorld, keysOf, openSession, payload, put, putsOf, UNIT } from '../fixtures/node-world.ts';
 import { settle } from '../fixtures/manual-clock.ts';
+import { createWorld, keysOf, openSession, payload, put, putsOf, UNIT } from '../fixtures/node-world.ts';
 
 t.test('hits are copied, others are read straight to their place, and nothing stays pinned', async (t) => {
   const world = await createWorld();
