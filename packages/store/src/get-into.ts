@@ -17,6 +17,7 @@ import { doneBy } from './deadline.ts';
 import { isDirectPlace } from './direct-io.ts';
 import { gatherMisses, locateMisses, type Misses } from './find-misses.ts';
 import { type Flight, fillLoadRow, touchFound } from './load-blocks.ts';
+import { loadFresh } from './load-fresh.ts';
 import { countOutcome, outcomeOf } from './read-outcome.ts';
 import type { Region } from './regions.ts';
 import { checkNamespace, checkOpen, type SessionState } from './session-state.ts';
@@ -196,7 +197,7 @@ class RegionRead {
       );
     }
     const startedMs = core.clock.nowMs();
-    await core.sharedTier.load(rows, direct.length, this.#remainingMs()).catch((error) => {
+    await loadFresh(core, rows, direct.length, this.#remainingMs()).catch((error) => {
       core.log.error('load of %d blocks into a region failed: %s', direct.length, error);
     });
     core.sharedLatency.record(core.clock.nowMs() - startedMs);
