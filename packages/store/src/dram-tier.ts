@@ -1,4 +1,4 @@
-import { invariant, KeyTable, SLOT_UNIT_BYTES } from '@refill/interface';
+import { ENTRY_NONE, invariant, KeyTable, SLOT_UNIT_BYTES } from '@refill/interface';
 import { type Arena, unitsOf } from './arena.ts';
 import { BLOCK_FLAG_BITS, BLOCK_STATE, BlockColumns } from './block-columns.ts';
 import { makeRoom } from './make-room.ts';
@@ -303,6 +303,7 @@ export class DramTier {
     columns.outcome[id] = 0;
     columns.owner[id] = 0;
     columns.note[id] = -1;
+    columns.entry[id] = ENTRY_NONE;
     return id;
   }
 

@@ -76,6 +76,7 @@ export class LoadBlocks {
       0,
       tier.columns.unit[id]! * SLOT_UNIT_BYTES,
     );
+    tier.columns.entry[id] = locations[row + LOCATION_ROW.entry]!;
     flight.ids[flight.count++] = id;
     this.#flights.set(id, flight);
     return id;
