@@ -1,4 +1,4 @@
-import { type BlockNamespace, keyOf, packKeys } from '@refill/interface';
+import { type BlockNamespace, keyOf, PUT_STATUS, packKeys } from '@refill/interface';
 import t, { type Test } from 'tap';
 import {
   FINGERPRINT,
@@ -60,6 +60,31 @@ t.test('many keys are answered in order, misses and duplicates included', async 
   t.equal((await kv.getMany(packKeys([a, b]))).hits, 2);
   t.equal((await kv.getMany([])).hits, 0);
 });
+
+t.test(
+  'a shared put of a block that is only in memory waits until it is durable, or says that it is not',
+  async (t) => {
+    const { kv, node } = await open(t);
+    const [a, b] = keys(2) as [Uint8Array, Uint8Array];
+    const calls: string[] = [];
+    node.before = (call) => {
+      calls.push(call);
+    };
+    await kv.put({ key: a }, payload(100, 1));
+    const both = [
+      { key: a, bytes: payload(100, 1) },
+      { key: b, bytes: payload(100, 2) },
+    ];
+    t.equal(await kv.put({ key: a }, payload(100, 1), { durability: 'shared' }), 'exists');
+    t.notOk(calls.includes('awaitStored'), 'a durable one costs no second exchange');
+    node.unstoredBecome = PUT_STATUS.failed;
+    t.equal(await kv.put({ key: a }, payload(100, 1)), 'exists', 'memory is content with it');
+    t.notOk(calls.includes('awaitStored'));
+    t.same(await kv.putMany(both, { durability: 'shared' }), ['failed', 'stored']);
+    node.unstoredBecome = PUT_STATUS.exists;
+    t.same(await kv.putMany(both, { durability: 'shared' }), ['exists', 'exists']);
+  },
+);
 
 t.test('lookups answer without reading', async (t) => {
   const { kv } = await open(t);

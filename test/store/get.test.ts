@@ -128,3 +128,14 @@ t.test('wrong arguments are refused by name before anything is done', async (t) 
   session.close();
   t.throws(() => session.get(namespace, keysOf(1), 1, 0, rows), { code: 'ERR_NODE_CLOSED' });
 });
+
+t.test('a hit in DRAM of a block that was loaded is a use for the directory too', async (t) => {
+  const world = await createWorld();
+  const { session, namespace } = await openSession(world);
+  await put(world, session, namespace, 1, payload(1, 10), 'shared');
+  await put(world, session, namespace, 2, payload(2, 64 * UNIT), 'shared');
+  await get(world, session, namespace, [1]);
+  const { touched } = world.shared;
+  await get(world, session, namespace, [1, 1]);
+  t.equal(world.shared.touched, touched + 2);
+});

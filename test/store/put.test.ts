@@ -35,10 +35,61 @@ t.test('a failed store leaves a memory put readable and a shared put forgotten',
   world.shared.outcomeOfStore = () => PUT_STATUS.failed;
   await put(world, session, namespace, 1, payload(1, 10));
   t.equal(await session.flush(1000), 1);
-  t.equal(await session.flush(1000), 0, 'told once');
-  t.equal((await get(world, session, namespace, [1]))[0]!.status, ROW_STATUS.hit);
+  t.equal(await session.flush(1000), 1, 'told as long as it is only in memory');
+  const [block] = await get(world, session, namespace, [1]);
+  t.equal(block!.status, ROW_STATUS.hit);
+  session.release(Uint32Array.of(block!.slot), 1);
   t.equal(await put(world, session, namespace, 2, payload(2, 10), 'shared'), PUT_STATUS.failed);
   t.equal((await get(world, session, namespace, [2]))[0]!.status, ROW_STATUS.miss);
+  world.shared.outcomeOfStore = () => PUT_STATUS.stored;
+  t.equal(await session.flush(1000), 1, 'the shared put that failed, told once');
+  t.equal(await session.flush(1000), 0);
+  t.equal(world.shared.blocks.size, 1, 'a flush tries again what failed before');
+});
+
+t.test('a block only in memory gives way to a new put, unless somebody holds it', async (t) => {
+  const world = await createWorld();
+  const { session, namespace } = await openSession(world);
+  world.shared.outcomeOfStore = () => PUT_STATUS.failed;
+  await put(world, session, namespace, 1, payload(1, 10));
+  await session.flush(1000);
+  const [held] = await get(world, session, namespace, [1]);
+  t.equal(await put(world, session, namespace, 1, payload(1, 10), 'shared'), PUT_STATUS.exists);
+  session.release(Uint32Array.of(held!.slot), 1);
+  world.shared.outcomeOfStore = () => PUT_STATUS.stored;
+  t.equal(await put(world, session, namespace, 1, payload(1, 10), 'shared'), PUT_STATUS.stored);
+  t.equal(await session.flush(1000), 0, 'it is durable now, and nothing was lost');
+  t.equal(world.node.status().arena.blocks, 1);
+  t.equal(world.node.status().arena.usedBytes, UNIT);
+});
+
+t.test('write-behind tries what failed again, later and later, until there is space', async (t) => {
+  const world = await createWorld({ behindBlocksMax: 4 });
+  const { session, namespace } = await openSession(world);
+  world.shared.outcomeOfStore = () => PUT_STATUS.failed;
+  for (let key = 0; key < 10; key++) await put(world, session, namespace, key, payload(key, 10));
+  await world.clock.advance(100);
+  const before = world.shared.calls.length;
+  await world.clock.advance(600_000);
+  const tries = world.shared.calls.length - before;
+  t.ok(tries > 5 && tries < 30, `${tries} tries in ten minutes`);
+  world.shared.outcomeOfStore = () => PUT_STATUS.stored;
+  await world.clock.advance(65_000);
+  t.equal(world.shared.blocks.size, 10, 'after the first success the rest follows soon');
+  t.equal(await session.flush(1000), 0);
+  t.equal(world.clock.pending, 0, 'no timer is left behind');
+});
+
+t.test('a block that is evicted before it could be stored is told as lost, once', async (t) => {
+  const world = await createWorld({ paneUnits: [2] });
+  const { session, namespace } = await openSession(world);
+  world.shared.outcomeOfStore = () => PUT_STATUS.failed;
+  await put(world, session, namespace, 1, payload(1, 2 * UNIT));
+  await session.flush(1000);
+  world.shared.outcomeOfStore = () => PUT_STATUS.stored;
+  t.equal(await put(world, session, namespace, 2, payload(2, 2 * UNIT), 'shared'), PUT_STATUS.stored);
+  t.equal(await session.flush(1000), 1);
+  t.equal(await session.flush(1000), 0);
 });
 
 t.test('delete comes after the stores in flight, and nothing brings a block back', async (t) => {

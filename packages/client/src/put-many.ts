@@ -3,13 +3,14 @@ import {
   KEYS_PER_CALL_MAX,
   type PutOptions,
   type PutOutcome,
+  RESERVE_EXISTS,
   RESERVE_ROW,
   RESERVE_ROW_WORDS,
   RESERVE_STATUS,
 } from '@refill/interface';
 import type { NodeConnection } from './connection.ts';
 import type { Remaining } from './deadline.ts';
-import { abortReserved, commitSlots, LATE, reserveRows } from './reservations.ts';
+import { abortReserved, awaitStored, commitSlots, LATE, reserveRows } from './reservations.ts';
 
 export type Put = BlockInfo & { bytes: Uint8Array };
 
@@ -55,6 +56,7 @@ export async function putPieces(
     if (rows === undefined) return;
     const slots = new Uint32Array(piece.length);
     const slotIndexes = new Uint32Array(piece.length);
+    const unstored: number[] = [];
     let count = 0;
     try {
       remaining.signal?.throwIfAborted();
@@ -62,8 +64,10 @@ export async function putPieces(
         const row = i * RESERVE_ROW_WORDS;
         const status = rows[row + RESERVE_ROW.status];
         const index = piece[i]!;
-        if (status === RESERVE_STATUS.exists) outcomes[index] = 'exists';
-        else if (status !== RESERVE_STATUS.reserved) {
+        if (status === RESERVE_STATUS.exists) {
+          outcomes[index] = 'exists';
+          if (rows[row + RESERVE_ROW.slot] === RESERVE_EXISTS.unstored) unstored.push(index);
+        } else if (status !== RESERVE_STATUS.reserved) {
           outcomes[index] = 'noRoom';
           withoutRoom.push(index);
         } else {
@@ -78,9 +82,15 @@ export async function putPieces(
       abortReserved(connection, rows);
       throw error;
     }
-    if (count === 0) return;
-    const committed = await commitSlots(connection, slots, count, { ...remaining.options(), durability });
-    for (let i = 0; i < count; i++) outcomes[slotIndexes[i]!] = committed[i]!;
+    if (count > 0) {
+      const committed = await commitSlots(connection, slots, count, { ...remaining.options(), durability });
+      for (let i = 0; i < count; i++) outcomes[slotIndexes[i]!] = committed[i]!;
+    }
+    // What somebody else put to memory is not yet what this put promises.
+    if (durability !== 'shared' || unstored.length === 0) return;
+    const keys = unstored.map((index) => blocks[index]!.key);
+    const stored = await awaitStored(connection, namespace, keys, remaining.options());
+    for (const [i, index] of unstored.entries()) outcomes[index] = stored[i]!;
   }
 
   /** Rows, or `undefined` when the node did not answer in time: those blocks are late. */

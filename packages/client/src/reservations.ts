@@ -5,6 +5,7 @@ import {
   FRAME_FLAG,
   FRAME_HEADER_WORDS,
   type Frame,
+  KEY_BYTES,
   PUT_ROW_WORDS,
   PUT_STATUS,
   type PutOptions,
@@ -15,7 +16,7 @@ import {
   RefillError,
   type Reservation,
 } from '@refill/interface';
-import { isShared, writePutRow } from './arguments.ts';
+import { isShared, type Keys, keyCount, writeKeys, writePutRow } from './arguments.ts';
 import type { NodeConnection } from './connection.ts';
 
 /** Outcomes by `PUT_STATUS`. */
@@ -65,6 +66,19 @@ export function commitSlots(
   const at = connection.writer.begin(count * 4);
   connection.writer.words.set(slots.subarray(0, count), at + FRAME_HEADER_WORDS);
   return connection.ask(at, FRAME.commit, flags, 0, count, 0, options, outcomesReader(count));
+}
+
+/** Waits for blocks that exist to become durable: `exists`, or `late`, or `failed` when they are not there any more. */
+export function awaitStored(
+  connection: NodeConnection,
+  namespace: number,
+  keys: Keys,
+  options: CallOptions | undefined,
+): Promise<PutOutcome[]> {
+  const count = keyCount(keys);
+  const at = connection.writer.begin(count * KEY_BYTES);
+  writeKeys(connection.writer.words, at + FRAME_HEADER_WORDS, keys, count);
+  return connection.ask(at, FRAME.awaitStored, 0, namespace, count, 0, options, outcomesReader(count));
 }
 
 export function outcomesReader(count: number): { read(frame: Frame): PutOutcome[]; late(): PutOutcome[] } {

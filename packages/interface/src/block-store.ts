@@ -28,6 +28,10 @@ export interface BlockInfo {
   shard?: number;
 }
 
+/**
+ * `exists`: another put of the key came first. Of durability it says as much as was asked for: with `shared` the block
+ * is on the shared file system (a put waits for it), with `memory` it may so far be in the node's memory only.
+ */
 export type PutOutcome = 'stored' | 'exists' | 'noRoom' | 'failed' | 'late';
 
 /** Why a key is not in the answer; all read as a miss. */
@@ -89,7 +93,10 @@ export interface BlockNamespace {
     blocks: readonly (BlockInfo & RegionPlace)[],
     options?: PutOptions,
   ): Promise<PutOutcome[]>;
-  /** Room to write into. `undefined` when the key exists. Rejects with `ERR_ARENA_FULL` when there is none. */
+  /**
+   * Room to write into. `undefined` when the key exists, which says nothing of durability: `flush` does. Rejects with
+   * `ERR_ARENA_FULL` when there is no room.
+   */
   reserve(block: BlockInfo, lengthBytes: number, options?: CallOptions): Promise<Reservation | undefined>;
   reserveMany(
     blocks: readonly (BlockInfo & { lengthBytes: number })[],

@@ -28,6 +28,7 @@ export interface NodeSession {
   /**
    * Reserves arena room for `count` puts (`PUT_ROW`), answers `RESERVE_ROW`s. The caller writes the payload into the
    * slot and commits. The keys are taken for this session until commit or abort: another `reserve` of one reads `exists`.
+   * `exists` is no promise of durability, for that is not known here: a caller who needs it asks `awaitStored`.
    */
   reserve(namespace: number, puts: Uint32Array, count: number, rows: Uint32Array): void | Promise<void>;
   /**
@@ -42,12 +43,25 @@ export interface NodeSession {
     deadlineMs: number,
     statuses: Uint32Array,
   ): void | Promise<void>;
+  /**
+   * Waits until blocks that exist are durable, and makes their write-behind hurry. Fills `PUT_STATUS` for each key:
+   * `exists` once it is on the shared file system, `failed` when it is not there and nobody stores it (any more: put it
+   * again), `late` when it is still on its way at the deadline.
+   */
+  awaitStored(
+    namespace: number,
+    keys: Uint32Array,
+    count: number,
+    deadlineMs: number,
+    statuses: Uint32Array,
+  ): void | Promise<void>;
   /** Gives reservations back unwritten. */
   abort(slots: Uint32Array, count: number): void;
 
   /**
    * Puts from a registered region without a copy (`shared`) or through the arena (`memory`): `places` are
-   * `REGION_ROW`s. The region's bytes must not change until it settles.
+   * `REGION_ROW`s. The region's bytes must not change until it settles. With `shared`, `exists` is answered only for
+   * what is durable.
    */
   putFrom(
     namespace: number,
@@ -94,7 +108,11 @@ export interface NodeSession {
   touch(namespace: number, keys: Uint32Array, count: number): void;
   /** Deletes from every tier, durably: a rebuild does not bring them back. Answers how many were there. */
   delete(namespace: number, keys: Uint32Array, count: number, deadlineMs: number): Promise<number>;
-  /** Settles when everything committed before is on the shared file system (or failed). Answers how many failed. */
+  /**
+   * Settles when everything committed before is on the shared file system, or failed; stores that failed earlier are
+   * tried once more. Answers how many blocks of this node are not: those only in memory, plus those lost since this
+   * session last asked. 0 means durable.
+   */
   flush(deadlineMs: number): Promise<number>;
 
   /** Maps a shared-memory file of the client, by path or by an fd that it has passed. */

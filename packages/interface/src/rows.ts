@@ -31,22 +31,34 @@ export const REGION_ROW = { offsetLo: 0, offsetHi: 1, lengthBytes: 2 } as const;
 export const PUT_ROW_WORDS = 20;
 export const PUT_ROW = { key: 0, parent: 8, lengthBytes: 16, tokens: 17, family: 18, shard: 19 } as const;
 
-/** Answer to a reservation: `status, slot, pane, offsetBytes`. */
+/** Answer to a reservation: `status, slot, pane, offsetBytes`. With `exists`, `slot` is a `RESERVE_EXISTS`. */
 export const RESERVE_ROW_WORDS = 4;
 export const RESERVE_ROW = { status: 0, slot: 1, pane: 2, offsetBytes: 3 } as const;
 
 export const RESERVE_STATUS = {
   /** Room is reserved; write the payload there, then commit. */
   reserved: 0,
-  /** The block exists (or another put of it is under way): nothing to do, first complete write wins. */
+  /**
+   * The block exists (or another put of it is under way): nothing to do, first complete write wins. Says nothing of
+   * durability: see `RESERVE_EXISTS`, and wait by `awaitStored` or `flush`.
+   */
   exists: 1,
   /** No room in the arena even after eviction. */
   noRoom: 2,
 } as const;
 
+/** What `exists` means for durability, at the time of the answer. */
+export const RESERVE_EXISTS = {
+  /** On the shared file system. */
+  stored: 0,
+  /** So far only in the memory of this node, or not even complete. */
+  unstored: 1,
+} as const;
+
 /** Outcome of one block of a put. */
 export const PUT_STATUS = {
   stored: 0,
+  /** Somebody else's put came first. With durability `shared` it is durable; with `memory` it may not be yet. */
   exists: 1,
   noRoom: 2,
   /** The shared file system refused it; with durability `memory` it may still be served from DRAM. */

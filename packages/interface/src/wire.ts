@@ -79,6 +79,8 @@ export const FRAME = {
   unregisterRegion: 20,
   /** Empty; request to cancel in argument. No reply of its own: the cancelled request is answered, once. */
   cancel: 21,
+  /** Keys. Reply: `PUT_STATUS` words, when the blocks are durable, lost or late. */
+  awaitStored: 22,
 } as const;
 export type FrameName = keyof typeof FRAME;
 

@@ -23,9 +23,11 @@ export const BLOCK_FLAG_BITS = {
   storing: 4,
   /** `onRelease` came for it before its I/O was known to be late. */
   released: 8,
+  /** Its store failed and it was promised to memory only: readable, evictable, tried again, replaced by a new put. */
+  unstored: 16,
 } as const;
 
-/** What is known of every resident block, by id of the key table, in flat columns: about 34 bytes a block. */
+/** What is known of every resident block, by id of the key table, in flat columns: about 42 bytes a block. */
 export class BlockColumns {
   state: Uint8Array = new Uint8Array(0);
   flags: Uint8Array = new Uint8Array(0);
@@ -44,6 +46,8 @@ export class BlockColumns {
   owner: Float64Array = new Float64Array(0);
   /** Row of its put in `PutNotes`, or -1. */
   note: Int32Array = new Int32Array(0);
+  /** Entry of the directory that its load came from, for recency; `ENTRY_NONE` when not known. */
+  entry: Uint32Array = new Uint32Array(0);
 
   /** Makes room for ids below `end`. */
   grow(end: number): void {
@@ -63,6 +67,7 @@ export class BlockColumns {
     this.borrows = copy(new Int32Array(capacity), this.borrows);
     this.outcome = copy(new Uint8Array(capacity), this.outcome);
     this.owner = copy(new Float64Array(capacity), this.owner);
+    this.entry = copy(new Uint32Array(capacity), this.entry);
     this.note = copy(new Int32Array(capacity), this.note);
   }
 }

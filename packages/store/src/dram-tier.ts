@@ -1,4 +1,4 @@
-import { invariant, KeyTable, SLOT_UNIT_BYTES } from '@refill/interface';
+import { ENTRY_NONE, invariant, KeyTable, SLOT_UNIT_BYTES } from '@refill/interface';
 import { type Arena, unitsOf } from './arena.ts';
 import { BLOCK_FLAG_BITS, BLOCK_STATE, BlockColumns } from './block-columns.ts';
 import { makeRoom } from './make-room.ts';
@@ -6,7 +6,7 @@ import { PutNotes } from './put-notes.ts';
 import { S3Fifo } from './s3-fifo.ts';
 
 const { free, reserved, dirty, clean, loading, quarantined } = BLOCK_STATE;
-const { linked, stored, storing, released } = BLOCK_FLAG_BITS;
+const { linked, stored, storing, released, unstored } = BLOCK_FLAG_BITS;
 
 /**
  * Blocks in the arena. A block is an id of the key table, which is also its slot's handle. An id lives until its key
@@ -23,6 +23,9 @@ export class DramTier {
   /** What else waits for a quarantined slot: rare, so not a column. */
   readonly #whenReleased = new Map<number, () => void>();
   evictions = 0;
+  /** Linked blocks whose store failed, and how many of those were evicted: lost. */
+  unstored = 0;
+  lost = 0;
   #pinnedUnits = 0;
   #quarantinedUnits = 0;
 
@@ -81,14 +84,25 @@ export class DramTier {
     return state[id] === clean && pins[id] === 0 && borrows[id] === 0;
   }
 
+  /** Whether a new put of its key may take its place: its store failed, and nobody holds it. */
+  isReplaceable(id: number): boolean {
+    return (this.columns.flags[id]! & unstored) !== 0 && this.isEvictable(id);
+  }
+
+  /** Whether a put of the key at `keys[wordOffset ..]` must answer `exists`. */
+  isTaken(namespace: number, keys: Uint32Array, wordOffset: number): boolean {
+    const id = this.#table.find(namespace, keys, wordOffset);
+    return id >= 0 && !this.isReplaceable(id);
+  }
+
   /** Offset of the block's slot in the arena, bytes. */
   offsetOf(id: number): number {
     return this.columns.unit[id]! * SLOT_UNIT_BYTES;
   }
 
   /**
-   * Takes a key that is not here, and a slot for its block, evicting what it must. `state` is `reserved` or `loading`;
-   * a loading block is borrowed by its load. Answers the id, or -1 when there is no room.
+   * Takes a key that is not here or replaceable, and a slot for its block, evicting what it must. `state` is `reserved`
+   * or `loading`; a loading block is borrowed by its load. Answers the id, or -1 when there is no room.
    */
   take(
     namespace: number,
@@ -98,6 +112,7 @@ export class DramTier {
     tokens: number,
     state: number,
   ): number {
+    this.#clearWay(namespace, keys, wordOffset);
     const units = unitsOf(lengthBytes);
     let unit = this.arena.allocator.allocate(units, 0);
     if (unit < 0) unit = this.#makeRoom(units, 0);
@@ -115,6 +130,7 @@ export class DramTier {
 
   /** Takes a key without a slot, for a put straight from a region: nobody else can put it meanwhile. */
   takeKey(namespace: number, keys: Uint32Array, wordOffset: number): number {
+    this.#clearWay(namespace, keys, wordOffset);
     return this.#insert(namespace, keys, wordOffset, reserved);
   }
 
@@ -126,15 +142,39 @@ export class DramTier {
     this.columns.borrows[id]!++;
   }
 
-  /** A dirty block is stored, or (`isStored` false) given up: evictable either way. Ends the borrow of `commit`. */
+  /**
+   * A dirty block is stored, or (`isStored` false) was not: evictable either way. Ends the borrow of `commit`. What was
+   * not stored and still has its key is `unstored`, and keeps its note for another try.
+   */
   settleStore(id: number, isStored: boolean): void {
     const { columns } = this;
     invariant(columns.state[id] === dirty, 'only a dirty block is stored');
     columns.state[id] = clean;
     columns.flags[id] = (columns.flags[id]! & ~storing) | (isStored ? stored : 0);
-    this.#forgetNote(id);
-    if (this.isLinked(id)) this.#fifo.insert(id, columns.units[id]!, this.#fingerprintOf(id));
+    if (isStored) this.#forgetNote(id);
+    if (this.isLinked(id)) {
+      this.#fifo.insert(id, columns.units[id]!, this.#fingerprintOf(id));
+      if (!isStored) this.#setUnstored(id, true);
+    }
     this.giveBack(id);
+  }
+
+  /** An unstored block is to be stored once more: dirty again, and borrowed until `settleStore`. */
+  retryStore(id: number): void {
+    const { columns } = this;
+    invariant(columns.state[id] === clean && this.isLinked(id), 'only a clean block is stored again');
+    this.#setUnstored(id, false);
+    this.#fifo.remove(id);
+    columns.state[id] = dirty;
+    columns.borrows[id]!++;
+  }
+
+  /** Calls `visit` for unstored blocks until it answers false. Walks a column: not for a hot path. */
+  forEachUnstored(visit: (id: number) => boolean): void {
+    const { flags } = this.columns;
+    for (let id = 0; id < this.#table.idEnd && this.unstored > 0; id++) {
+      if ((flags[id]! & unstored) !== 0 && !visit(id)) return;
+    }
   }
 
   /** A load is done: readable and evictable from now on. Ends the load's borrow. */
@@ -218,6 +258,7 @@ export class DramTier {
   /** The key no longer leads to the block; its slot is freed once nobody holds it. Idempotent. */
   drop(id: number): void {
     if (!this.isLinked(id)) return;
+    this.#setUnstored(id, false);
     this.#table.unlink(id);
     this.columns.flags[id]! &= ~linked;
     this.#fifo.remove(id);
@@ -227,13 +268,14 @@ export class DramTier {
   /** Asserts that slots and blocks account for each other; answers units held by blocks. Walks everything. */
   check(): number {
     this.arena.allocator.check();
-    let [held, pinned, kept] = [0, 0, 0];
+    let [held, pinned, kept, memoryOnly] = [0, 0, 0, 0];
     const { columns } = this;
     for (let id = 0; id < this.#table.idEnd; id++) {
       if (columns.state[id] === free) continue;
       const isHeld = this.isLinked(id) || columns.pins[id]! > 0 || columns.borrows[id]! > 0;
       invariant(isHeld || columns.state[id] === quarantined, 'somebody holds every block');
       held += columns.units[id]!;
+      if ((columns.flags[id]! & unstored) !== 0) memoryOnly++;
       if (columns.pins[id]! > 0) pinned += columns.units[id]!;
       if (columns.state[id] === quarantined) kept += columns.units[id]!;
     }
@@ -241,6 +283,7 @@ export class DramTier {
       pinned === this.#pinnedUnits && kept === this.#quarantinedUnits,
       'pinned and quarantined are counted',
     );
+    invariant(memoryOnly === this.unstored, 'unstored blocks are counted');
     return held;
   }
 
@@ -260,7 +303,20 @@ export class DramTier {
     columns.outcome[id] = 0;
     columns.owner[id] = 0;
     columns.note[id] = -1;
+    columns.entry[id] = ENTRY_NONE;
     return id;
+  }
+
+  #clearWay(namespace: number, keys: Uint32Array, wordOffset: number): void {
+    const id = this.#table.find(namespace, keys, wordOffset);
+    if (id >= 0 && this.isReplaceable(id)) this.drop(id);
+  }
+
+  #setUnstored(id: number, isUnstored: boolean): void {
+    const { flags } = this.columns;
+    if (((flags[id]! & unstored) !== 0) === isUnstored) return;
+    flags[id]! ^= unstored;
+    this.unstored += isUnstored ? 1 : -1;
   }
 
   #idle(id: number): void {
@@ -293,6 +349,7 @@ export class DramTier {
       this.#isEvictable,
       (id) => {
         this.evictions++;
+        if ((this.columns.flags[id]! & unstored) !== 0) this.lost++;
         this.drop(id);
       },
       this.columns.unit,

@@ -17,6 +17,7 @@ import { doneBy } from './deadline.ts';
 import { isDirectPlace } from './direct-io.ts';
 import { gatherMisses, locateMisses, type Misses } from './find-misses.ts';
 import { type Flight, fillLoadRow, touchFound } from './load-blocks.ts';
+import { loadFresh } from './load-fresh.ts';
 import { countOutcome, outcomeOf } from './read-outcome.ts';
 import type { Region } from './regions.ts';
 import { checkNamespace, checkOpen, type SessionState } from './session-state.ts';
@@ -24,8 +25,9 @@ import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS } from './shared-tier.ts';
 
 /**
  * The path of a read into a client's own memory: blocks in DRAM are copied; others are read from segments straight to
- * their place, without the arena. Blocks on their way into the arena, and places that direct I/O cannot use, are
- * awaited there and copied. Settles only when no I/O of this call goes on, but for what the kernel holds past the
+ * their place, without the arena. Blocks on their way into the arena, places that direct I/O cannot use, and blocks that
+ * somebody else is reading straight into a region just now are awaited there and copied: however many ask for a block
+ * at a time, the device reads it twice at most. Settles only when no I/O of this call goes on, but for what the kernel holds past the
  * deadline: rows `late`, whose places must not be used before the region is unregistered or the block is asked again.
  */
 export function getInto(
@@ -56,6 +58,8 @@ class RegionRead {
   readonly #places: Uint32Array;
   readonly #rows: Uint32Array;
   readonly #deadlineAtMs: number;
+  /** Ids of the keys that this call reads directly, in `NodeCore.direct`. */
+  readonly #taken: number[] = [];
 
   constructor(
     state: SessionState,
@@ -146,7 +150,7 @@ class RegionRead {
     flight: Flight,
     direct: number[],
   ): void {
-    const { tier, loads, counters } = this.#state.core;
+    const { tier, loads, counters, direct: underWay } = this.#state.core;
     const position = misses.positions[i]!;
     let id = tier.find(this.#namespace, misses.keys, i * KEY_WORDS);
     if (id >= 0 && tier.isReadable(id)) {
@@ -161,11 +165,18 @@ class RegionRead {
       if (misses.locations[at + LOCATION_ROW.found] === 0) return;
       const lengthBytes = misses.locations[at + LOCATION_ROW.lengthBytes]!;
       if (!this.#fits(position, lengthBytes, misses.locations[at + LOCATION_ROW.tokens]!)) return;
-      if (isDirectPlace(this.#places, position, lengthBytes)) {
+      const isDirect = isDirectPlace(this.#places, position, lengthBytes);
+      if (isDirect && underWay.find(this.#namespace, misses.keys, i * KEY_WORDS) < 0) {
+        this.#taken.push(underWay.insert(this.#namespace, misses.keys, i * KEY_WORDS));
         direct.push(i);
         return;
       }
       id = loads.add(flight, this.#namespace, misses.keys, i, misses.locations, i);
+      if (id < 0 && isDirect) {
+        // Without room in the arena it is better read once more than not at all.
+        direct.push(i);
+        return;
+      }
       if (id < 0) {
         this.#setStatus(position, ROW_STATUS.noRoom);
         return;
@@ -196,9 +207,10 @@ class RegionRead {
       );
     }
     const startedMs = core.clock.nowMs();
-    await core.sharedTier.load(rows, direct.length, this.#remainingMs()).catch((error) => {
+    await loadFresh(core, rows, direct.length, this.#remainingMs()).catch((error) => {
       core.log.error('load of %d blocks into a region failed: %s', direct.length, error);
     });
+    for (const id of this.#taken) core.direct.delete(id);
     core.sharedLatency.record(core.clock.nowMs() - startedMs);
     for (let i = 0; i < direct.length; i++) {
       const row = i * LOAD_ROW_WORDS;

@@ -1,4 +1,4 @@
-import { READ_ROW, READ_ROW_WORDS, ROW_STATUS } from '@refill/interface';
+import { ENTRY_NONE, READ_ROW, READ_ROW_WORDS, ROW_STATUS } from '@refill/interface';
 import { checkDeadline, checkKeys, checkRows } from './arguments.ts';
 import type { Pins } from './pins.ts';
 import { fillHit } from './read-row.ts';
@@ -7,6 +7,8 @@ import { SlowRead } from './slow-read.ts';
 
 /** Ids of the call that runs: never held across an await, so one array serves every call. */
 let idsOfCall = new Int32Array(256);
+/** Directory entries of its hits, likewise. */
+let entriesOfCall = new Uint32Array(256);
 
 /**
  * The path of a read: DRAM by key; else the directory; else nothing. What the directory knows and DRAM does not is
@@ -42,10 +44,13 @@ export function read(
   checkPinRoom(state, count);
   if (count === 0) return;
   const startedMs = core.clock.nowMs();
-  if (idsOfCall.length < count) idsOfCall = new Int32Array(count);
+  if (idsOfCall.length < count) {
+    idsOfCall = new Int32Array(count);
+    entriesOfCall = new Uint32Array(count);
+  }
   const ids = idsOfCall;
   core.tier.findMany(namespace, keys, count, ids);
-  let missing = 0;
+  let [missing, touched] = [0, 0];
   let bytes = 0;
   for (let i = 0; i < count; i++) {
     const id = ids[i]!;
@@ -54,11 +59,15 @@ export function read(
       pins.add(id);
       fillHit(core.tier, id, rows, i);
       bytes += core.tier.columns.lengthBytes[id]!;
+      const entry = core.tier.columns.entry[id]!;
+      if (entry !== ENTRY_NONE) entriesOfCall[touched++] = entry;
     } else {
       rows[i * READ_ROW_WORDS + READ_ROW.status] = ROW_STATUS.miss;
       missing++;
     }
   }
+  // A hit in DRAM is a use for the shared tier too, so that its order of eviction survives a restart of this node.
+  if (touched > 0) core.directory.touch(entriesOfCall, touched);
   core.counters.keys += count;
   core.counters.dramHits += count - missing;
   core.counters.dramBytes += bytes;

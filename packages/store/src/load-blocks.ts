@@ -1,5 +1,6 @@
 import { ENTRY_NONE, KEY_WORDS, LOCATION_ROW, LOCATION_ROW_WORDS, SLOT_UNIT_BYTES } from '@refill/interface';
 import { BLOCK_STATE } from './block-columns.ts';
+import { loadFresh } from './load-fresh.ts';
 import type { NodeCore } from './node-parts.ts';
 import { outcomeOf } from './read-outcome.ts';
 import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS } from './shared-tier.ts';
@@ -75,6 +76,7 @@ export class LoadBlocks {
       0,
       tier.columns.unit[id]! * SLOT_UNIT_BYTES,
     );
+    tier.columns.entry[id] = locations[row + LOCATION_ROW.entry]!;
     flight.ids[flight.count++] = id;
     this.#flights.set(id, flight);
     return id;
@@ -83,15 +85,16 @@ export class LoadBlocks {
   /** Sends it off; waiters may board until it lands. The caller's deadline is not the read's: see `loadDeadlineMs`. */
   depart(flight: Flight, deadlineMs: number): void {
     if (flight.count === 0) return;
-    const { sharedTier, options, clock, log } = this.#core;
+    const { options, clock, log } = this.#core;
     const startedMs = clock.nowMs();
     const landed = (): void => this.#land(flight, startedMs);
-    sharedTier
-      .load(flight.rows, flight.count, Math.max(deadlineMs, options.loadDeadlineMs))
-      .then(landed, (error) => {
+    loadFresh(this.#core, flight.rows, flight.count, Math.max(deadlineMs, options.loadDeadlineMs)).then(
+      landed,
+      (error) => {
         log.error('load of %d blocks failed: %s', flight.count, error);
         landed();
-      });
+      },
+    );
   }
 
   #land(flight: Flight, startedMs: number): void {

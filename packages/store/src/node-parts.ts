@@ -1,5 +1,5 @@
 import type { Logger } from '@libp2p/interface';
-import type { BlockIO, Chance, Clock, Directory } from '@refill/interface';
+import type { BlockIO, Chance, Clock, Directory, KeyTable } from '@refill/interface';
 import type { Arena } from './arena.ts';
 import type { DramTier } from './dram-tier.ts';
 import type { Histogram } from './histogram.ts';
@@ -68,6 +68,8 @@ export interface NodeCore extends NodeComponents {
   readonly loads: LoadBlocks;
   readonly behind: WriteBehind;
   readonly regions: Regions;
+  /** Keys that are being read straight into a region: who else wants one meanwhile loads it into the arena. */
+  readonly direct: KeyTable;
   readonly counters: NodeCounters;
   readonly dramLatency: Histogram;
   readonly sharedLatency: Histogram;

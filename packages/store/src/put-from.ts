@@ -22,6 +22,7 @@ import {
   checkRows,
   placeOffset,
 } from './arguments.ts';
+import { awaitStored } from './await-stored.ts';
 import { commitTaken } from './commit.ts';
 import { COPY_LATE, CopyOut } from './copy.ts';
 import { isDirectPlace } from './direct-io.ts';
@@ -95,9 +96,31 @@ async function run(
       copyIn(state, namespace, region, puts, places, copied, durability, deadlineAtMs, statuses),
     ]);
     for (const way of ways) if (way.status === 'rejected') throw way.reason;
+    if (durability === 'shared') {
+      await awaitExisting(state, namespace, puts, direct.length + copied.length, deadlineAtMs, statuses);
+    }
   } finally {
     regions.end(region);
   }
+}
+
+/** Whose put came first may not be durable yet, which was asked for. */
+async function awaitExisting(
+  state: SessionState,
+  namespace: number,
+  puts: Uint32Array,
+  count: number,
+  deadlineAtMs: number,
+  statuses: Uint32Array,
+): Promise<void> {
+  const existing: number[] = [];
+  for (let i = 0; i < count; i++) if (statuses[i] === PUT_STATUS.exists) existing.push(i);
+  if (existing.length === 0) return;
+  const keys = keysOfPuts(gatherPuts(puts, existing), existing.length);
+  const outcomes = new Uint32Array(existing.length);
+  const remainingMs = Math.max(0, deadlineAtMs - state.core.clock.nowMs());
+  await awaitStored(state, namespace, keys, existing.length, remainingMs, outcomes);
+  for (const [i, position] of existing.entries()) statuses[position] = outcomes[i]!;
 }
 
 async function writeDirect(
@@ -122,7 +145,7 @@ async function writeDirect(
   const positions: number[] = [];
   for (let i = 0; i < direct.length; i++) {
     const isFound = locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] !== 0;
-    if (isFound || core.tier.find(namespace, keys, i * KEY_WORDS) >= 0) {
+    if (isFound || core.tier.isTaken(namespace, keys, i * KEY_WORDS)) {
       statuses[direct[i]!] = PUT_STATUS.exists;
       continue;
     }

@@ -4,12 +4,14 @@ import {
   LOCATION_ROW_WORDS,
   PUT_ROW,
   PUT_ROW_WORDS,
+  RESERVE_EXISTS,
   RESERVE_ROW,
   RESERVE_ROW_WORDS,
   RESERVE_STATUS,
   RefillError,
 } from '@refill/interface';
 import { checkPuts, checkRows } from './arguments.ts';
+import { existsAs } from './await-stored.ts';
 import { BLOCK_STATE } from './block-columns.ts';
 import { doneBy } from './deadline.ts';
 import { checkNamespace, checkOpen, type SessionState } from './session-state.ts';
@@ -78,9 +80,9 @@ function reserveFrom(
   rows: Uint32Array,
 ): void | Promise<void> {
   for (let i = from; i < count; i++) {
-    const isFound = locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] !== 0;
-    if (isFound || state.core.tier.find(namespace, keys, i * KEY_WORDS) >= 0) {
-      fillRow(rows, i, RESERVE_STATUS.exists, 0, 0, 0);
+    const existing = existingAs(state, namespace, keys, locations, i);
+    if (existing >= 0) {
+      fillRow(rows, i, RESERVE_STATUS.exists, existing, 0, 0);
     } else if (!reserveOne(state, namespace, puts, keys, i, rows)) {
       if (state.core.behind.backlogBytes > 0)
         return reserveLater(state, namespace, puts, keys, locations, i, count, rows);
@@ -100,15 +102,15 @@ async function reserveLater(
   count: number,
   rows: Uint32Array,
 ): Promise<void> {
-  const { behind, clock, options, tier } = state.core;
+  const { behind, clock, options } = state.core;
   const deadlineAtMs = clock.nowMs() + options.reserveWaitMs;
   for (let i = from; i < count; i++) {
     for (;;) {
       if (state.isClosed)
         throw new RefillError('ERR_NODE_CLOSED', 'the session was closed while the call waited');
-      const isFound = locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] !== 0;
-      if (isFound || tier.find(namespace, keys, i * KEY_WORDS) >= 0) {
-        fillRow(rows, i, RESERVE_STATUS.exists, 0, 0, 0);
+      const existing = existingAs(state, namespace, keys, locations, i);
+      if (existing >= 0) {
+        fillRow(rows, i, RESERVE_STATUS.exists, existing, 0, 0);
         break;
       }
       if (reserveOne(state, namespace, puts, keys, i, rows)) break;
@@ -120,6 +122,20 @@ async function reserveLater(
       }
     }
   }
+}
+
+/** `RESERVE_EXISTS` of key `i`, or -1 when it can be reserved. */
+function existingAs(
+  state: SessionState,
+  namespace: number,
+  keys: Uint32Array,
+  locations: Uint32Array,
+  i: number,
+): number {
+  const { tier } = state.core;
+  if (locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] !== 0) return RESERVE_EXISTS.stored;
+  if (!tier.isTaken(namespace, keys, i * KEY_WORDS)) return -1;
+  return existsAs(state.core, tier.find(namespace, keys, i * KEY_WORDS));
 }
 
 function reserveOne(

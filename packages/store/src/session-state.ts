@@ -23,8 +23,8 @@ export interface SessionState {
   readonly waiting: Set<WaitingCall>;
   /** Keys of reads under way, which may become pins. */
   pendingPins: number;
-  /** Failures of write-behind that this session was told of. */
-  failuresSeen: number;
+  /** Blocks lost that this session was told of. */
+  lostSeen: number;
 }
 
 export function createSessionState(core: NodeCore, number: number): SessionState {
@@ -38,7 +38,7 @@ export function createSessionState(core: NodeCore, number: number): SessionState
     reservations: new Pins(),
     waiting: new Set(),
     pendingPins: 0,
-    failuresSeen: core.behind.failed,
+    lostSeen: core.behind.lost,
   };
 }
 

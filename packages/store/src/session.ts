@@ -8,6 +8,7 @@ import {
   RefillError,
   type RegionId,
 } from '@refill/interface';
+import { awaitStored } from './await-stored.ts';
 import { abort, commit } from './commit.ts';
 import { deleteBlocks } from './delete.ts';
 import { flush } from './flush.ts';
@@ -55,6 +56,16 @@ export class Session implements NodeSession {
     statuses: Uint32Array,
   ): void | Promise<void> {
     return commit(this.#state, slots, count, durability, deadlineMs, statuses);
+  }
+
+  awaitStored(
+    namespace: number,
+    keys: Uint32Array,
+    count: number,
+    deadlineMs: number,
+    statuses: Uint32Array,
+  ): void | Promise<void> {
+    return awaitStored(this.#state, namespace, keys, count, deadlineMs, statuses);
   }
 
   abort(slots: Uint32Array, count: number): void {

@@ -1,6 +1,7 @@
 import {
   DEADLINE_MS_DEFAULT,
   KEYS_PER_CALL_MAX,
+  KeyTable,
   type NodeSession,
   type NodeStatus,
   RefillError,
@@ -68,6 +69,7 @@ class Node implements StoreNode {
     if (!(await doneBy(clock, clock.nowMs() + options.stopFlushMs, behind.drain()))) {
       log.error('stopped with %d bytes not stored', behind.backlogBytes);
     }
+    behind.stop();
     await sharedTier.seal();
     await sharedTier.stop();
   }
@@ -88,12 +90,14 @@ class Node implements StoreNode {
 
 function createCore(components: NodeComponents, options: NodeOptions): NodeCore {
   const seed = components.chance.bytes(new Uint8Array(4));
-  const tier = new DramTier(components.arena, new DataView(seed.buffer).getUint32(0));
+  const hashSeed = new DataView(seed.buffer).getUint32(0);
+  const tier = new DramTier(components.arena, hashSeed);
   const parts = {
     ...components,
     options: completeOptions(options, tier),
     tier,
     regions: new Regions(components.io),
+    direct: new KeyTable({ seed: hashSeed }),
     counters: {
       dramHits: 0,
       dramBytes: 0,

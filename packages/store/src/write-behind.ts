@@ -3,10 +3,14 @@ import { BLOCK_FLAG_BITS } from './block-columns.ts';
 import type { NodeCore } from './node-parts.ts';
 import { STORE_ROW, STORE_ROW_WORDS } from './shared-tier.ts';
 
+const RETRY_PAUSE_MS_MIN = 1_000;
+const RETRY_PAUSE_MS_MAX = 60_000;
+
 /**
  * Carries committed blocks to the shared tier. Those of durability `memory` wait here for company and leave in groups,
  * by count, bytes or age; those of `shared` leave at once. A block is dirty, and so borrowed, from commit until its
- * store has settled; one deleted while it waits is let go without a store.
+ * store has settled; one deleted while it waits is let go without a store. A block of `memory` whose store failed is
+ * tried again: a group at a time, after pauses that double up to a minute as long as none is stored.
  */
 export class WriteBehind {
   readonly #core: NodeCore;
@@ -21,15 +25,23 @@ export class WriteBehind {
   readonly #inFlight = new Set<Promise<unknown>>();
   #progress: { promise: Promise<void>; resolve: () => void } | undefined;
   #failed = 0;
+  #failedNow = 0;
+  #retryPauseMs = RETRY_PAUSE_MS_MIN;
+  #cancelRetry: (() => void) | undefined;
   #backlogBytes = 0;
 
   constructor(core: NodeCore) {
     this.#core = core;
   }
 
-  /** Blocks whose store failed, since the start. */
+  /** Stores of a block that failed, since the start. */
   get failed(): number {
     return this.#failed;
+  }
+
+  /** Blocks that were to become durable and will not: of failed `shared` puts, and evicted after a failed store. */
+  get lost(): number {
+    return this.#failedNow + this.#core.tier.lost;
   }
 
   /** Bytes of dirty blocks, waiting or in flight. */
@@ -65,8 +77,9 @@ export class WriteBehind {
     return this.#store(ids, count, false, statuses);
   }
 
-  /** Settles when everything handed over so far is stored or has failed. */
+  /** Settles when everything handed over so far is stored or has failed; what failed before is tried once more. */
   async drain(): Promise<void> {
+    this.#retry(Infinity, Infinity);
     const target = this.#added;
     this.hurry();
     while (this.#sent < target) await this.progress();
@@ -82,6 +95,37 @@ export class WriteBehind {
   hurry(): void {
     this.#hurriedTo = this.#added;
     this.#send();
+  }
+
+  /** No more tries of what failed. */
+  stop(): void {
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+  }
+
+  /** Hands blocks whose store failed over once more. */
+  #retry(blocksMax: number, bytesMax: number): void {
+    const { tier } = this.#core;
+    const ids: number[] = [];
+    let bytes = 0;
+    tier.forEachUnstored((id) => {
+      bytes += tier.columns.lengthBytes[id]!;
+      return ids.push(id) < blocksMax && bytes < bytesMax;
+    });
+    for (const id of ids) {
+      tier.retryStore(id);
+      this.add(id);
+    }
+  }
+
+  #retryLater(): void {
+    const { tier, clock, options } = this.#core;
+    if (tier.unstored === 0 || this.#cancelRetry !== undefined) return;
+    this.#cancelRetry = clock.after(this.#retryPauseMs, () => {
+      this.#cancelRetry = undefined;
+      this.#retryPauseMs = Math.min(RETRY_PAUSE_MS_MAX, this.#retryPauseMs * 2);
+      this.#retry(options.behindBlocksMax, options.behindBytesMax);
+    });
   }
 
   #send(): void {
@@ -165,7 +209,14 @@ export class WriteBehind {
       const status = rows[i * STORE_ROW_WORDS + STORE_ROW.status]!;
       const isStored = status === PUT_STATUS.stored;
       if (statuses !== undefined) statuses[i] = status;
-      if (!isStored && status !== PUT_STATUS.exists) this.#failed++;
+      if (!isStored && status !== PUT_STATUS.exists) {
+        this.#failed++;
+        if (!behind) this.#failedNow++;
+      } else if (this.#retryPauseMs > RETRY_PAUSE_MS_MIN) {
+        // There is space again: the rest need not wait out a long pause.
+        this.#retryPauseMs = RETRY_PAUSE_MS_MIN;
+        this.stop();
+      }
       this.#backlogBytes -= tier.columns.lengthBytes[id]!;
       // Another node's copy came first and is what everybody reads from now on; and a put that was to be durable and
       // is not must not answer `exists` to the next attempt. What was only promised to memory stays in memory.
@@ -174,6 +225,7 @@ export class WriteBehind {
     }
     if (behind) this.#groupsBehind--;
     this.#send();
+    this.#retryLater();
     const progress = this.#progress;
     this.#progress = undefined;
     progress?.resolve();

@@ -59,6 +59,14 @@ export const HANDLERS: readonly (Handler | undefined)[] = tableOf({
       ),
     );
   },
+  [FRAME.awaitStored]: (connection, frame) => {
+    const keys = keysOf(connection, frame);
+    const deadlineMs = deadlineOf(frame);
+    const { session } = connection;
+    answerRows(connection, frame, 1, (statuses) =>
+      session.awaitStored(frame.namespace, keys, frame.count, deadlineMs, statuses),
+    );
+  },
   [FRAME.abort]: (connection, frame) => {
     checkRows(frame, 4);
     connection.session.abort(frame.body(0, frame.count), frame.count);
