@@ -85,7 +85,13 @@ export class LevelEngine implements MetadataEngine {
   async clear(range: EngineRange): Promise<void> {
     const db = this.#open;
     return new Promise((resolve, reject) => {
-      this.#queue.push({ run: async () => resolve(await db.clear(range)), fail: reject });
+      this.#queue.push({
+        run: async () => {
+          await db.clear(range);
+          return resolve;
+        },
+        fail: reject,
+      });
       this.#pump();
     });
   }
@@ -100,13 +106,20 @@ export class LevelEngine implements MetadataEngine {
     this.#drained = this.#drain(this.#open);
   }
 
+  /** The next job starts before the callers of the last one are told: the disk does not wait for their next rows. */
   async #drain(db: Database): Promise<void> {
     this.#running = true;
     // Calls made in the same turn join the first group.
     await Promise.resolve();
-    for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
-      const current = job;
-      await current.run(db).catch((error) => current.fail(writeError(error)));
+    let tell: (() => void) | undefined;
+    while (this.#queue.length > 0) {
+      const job = this.#queue.shift()!;
+      const started = job.run(db);
+      tell?.();
+      tell = await started.catch((error) => () => job.fail(writeError(error)));
+      if (this.#queue.length > 0) continue;
+      tell();
+      tell = undefined;
     }
     this.#running = false;
   }
