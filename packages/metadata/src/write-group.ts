@@ -6,8 +6,7 @@ export type Database = Level<Uint8Array, Uint8Array>;
 
 /** What the engine's queue runs, one after the other. */
 export interface Job {
-  /** Starts at once; the result tells the callers, which may wait until the next job is under way. */
-  run(db: Database): Promise<() => void>;
+  run(db: Database): Promise<void>;
   fail(error: unknown): void;
 }
 
@@ -50,14 +49,12 @@ export class WriteGroup implements Job {
     });
   }
 
-  async run(db: Database): Promise<() => void> {
+  async run(db: Database): Promise<void> {
     const results = this.conditional ? await this.#decide(db) : undefined;
     await this.#batch.write({ sync: this.#durable } as object);
-    return () => {
-      for (const [i, { count, resolve }] of this.#calls.entries()) {
-        resolve(results?.[i] ?? new Array<boolean>(count).fill(true));
-      }
-    };
+    for (const [i, { count, resolve }] of this.#calls.entries()) {
+      resolve(results?.[i] ?? new Array<boolean>(count).fill(true));
+    }
   }
 
   fail(error: unknown): void {
