@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { COMMIT_ROW, COMMIT_ROW_WORDS, type Directory, KEY_WORDS, type SmallFiles } from '@refill/interface';
 import { createDirectory, LevelEngine } from '@refill/metadata';
+import { hugeMemory } from '@refill/native-io';
 import { nativeProgram } from './build-native.ts';
 
 /** One line of the results; `against` names the rival, `ratio` is ours to its. */
@@ -167,6 +168,7 @@ function directoryAt(path: string, files: SmallFiles): Directory {
     files,
     clock: { wallMs: () => Date.now() },
     chance: { bytes: (target) => randomFillSync(target) },
+    memory: hugeMemory(),
     log: { error: (format, ...args) => console.error(format, ...args) },
   });
 }

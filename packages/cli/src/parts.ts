@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import type { Logger } from '@libp2p/interface';
 import type { Directory } from '@refill/interface';
 import { createDirectory, LevelEngine } from '@refill/metadata';
-import { createBlockIO, type NativeBlockIO } from '@refill/native-io';
+import { createBlockIO, hugeMemory, type NativeBlockIO } from '@refill/native-io';
 import type { Config } from './config/fields.ts';
 import { type NodePaths, nodePaths } from './config/paths.ts';
 import { takeIdentity } from './identity.ts';
@@ -45,7 +45,14 @@ export async function openParts(config: Config, log: Logger, unwind: Unwind): Pr
   await takeIdentity(io, config.node, { root: root.path, clock });
 
   const directory = createDirectory(
-    { engine, files: io, clock, chance, log: log.newScope('metadata') },
+    {
+      engine,
+      files: io,
+      clock,
+      chance,
+      log: log.newScope('metadata'),
+      memory: hugeMemory(),
+    },
     { memoryBudgetBytes: config.indexMemoryBytes },
   );
   await directory.start();

@@ -16,6 +16,7 @@ export * from './key-table.ts';
 export * from './limits.ts';
 export * from './metadata-engine.ts';
 export * from './node.ts';
+export * from './page-memory.ts';
 export * from './rows.ts';
 export * from './shared-memory.ts';
 export * from './wire.ts';

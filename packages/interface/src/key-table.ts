@@ -1,5 +1,6 @@
 import { invariant } from './errors.ts';
 import { HashSlots } from './hash-slots.ts';
+import { ordinaryMemory, type PageMemory } from './page-memory.ts';
 
 /** Words of a key: 32 bytes. */
 export const KEY_WORDS = 8;
@@ -23,6 +24,7 @@ const PASS_KEYS = 512;
 export class KeyTable {
   readonly #slots = new HashSlots();
   readonly #pages: Uint32Array[] = [];
+  readonly #memory: PageMemory;
   readonly #seed: number;
   readonly #entryWords: number;
   #hashes = new Uint32Array(PASS_KEYS);
@@ -34,10 +36,16 @@ export class KeyTable {
   /** Keeps the compiler from leaving out reads that only warm the cache. */
   #touched = 0;
 
-  /** `seed` is 32 random bits of this process: nobody outside can prepare keys that collide. */
-  constructor(options: { seed: number; columns?: number }) {
+  /** `seed` is 32 random bits of this process; `memory` holds the pages of the entries, default ordinary memory. */
+  constructor(options: { seed: number; columns?: number; memory?: PageMemory | undefined }) {
+    this.#memory = options.memory ?? ordinaryMemory;
     this.#seed = options.seed | 0;
     this.#entryWords = KEY_WORDS + 1 + (options.columns ?? 0);
+  }
+
+  /** Gives the pages back; the table and its views are not used afterwards. */
+  free(): void {
+    for (const page of this.#pages.splice(0)) this.#memory.give(page);
   }
 
   /** Keys in the table. */
@@ -88,7 +96,7 @@ export class KeyTable {
   reserve(): number {
     if (this.#free === 0) {
       if (this.#idEnd === this.#pages.length * PAGE_ENTRIES) {
-        this.#pages.push(new Uint32Array(PAGE_ENTRIES * this.#entryWords));
+        this.#pages.push(this.#memory.take(PAGE_ENTRIES * this.#entryWords));
       }
       return this.#idEnd++;
     }
@@ -194,15 +202,12 @@ export class KeyTable {
   }
 }
 
-/** MurmurHash3 (Appleby, public domain) of the eight words, seeded by process and namespace. */
+/** Eight rounds of xor, rotation and multiplication, then the finalizer of MurmurHash3 (Appleby, public domain). */
 function hashOf(seed: number, namespace: number, keys: Uint32Array, at: number): number {
   let hash = seed ^ Math.imul(namespace + 1, 0x9e3779b1);
   for (let word = 0; word < KEY_WORDS; word++) {
-    let mixed = Math.imul(keys[at + word]!, 0xcc9e2d51);
-    mixed = (mixed << 15) | (mixed >>> 17);
-    hash ^= Math.imul(mixed, 0x1b873593);
-    hash = (hash << 13) | (hash >>> 19);
-    hash = (Math.imul(hash, 5) + 0xe6546b64) | 0;
+    hash ^= keys[at + word]!;
+    hash = Math.imul((hash << 15) | (hash >>> 17), 0xcc9e2d51);
   }
   hash ^= hash >>> 16;
   hash = Math.imul(hash, 0x85ebca6b);

@@ -23,8 +23,9 @@ export interface EngineRange {
 
 /**
  * Ordered key-value storage with single-key conditions and nothing more: no transaction over several keys, so that
- * it can be spread over many machines. The bytes given are copied or written before the call resolves; bytes
- * returned belong to the caller. One compliance suite (`test/compliance/metadata-engine.ts`) runs on every engine.
+ * it can be spread over many machines. The bytes given are copied or written before the call resolves; those of a
+ * write without conditions, and its list, before the call returns its promise, so that a caller may fill the same
+ * buffers again. Bytes returned belong to the caller. One compliance suite (`test/compliance/metadata-engine.ts`) runs on every engine.
  */
 export interface MetadataEngine extends Startable {
   readonly name: string;

@@ -1,4 +1,11 @@
-import { COMMIT_ROW, ENTRY_NONE, invariant, KeyTable, LOCATION_ROW } from '@refill/interface';
+import {
+  COMMIT_ROW,
+  ENTRY_NONE,
+  invariant,
+  KeyTable,
+  LOCATION_ROW,
+  type PageMemory,
+} from '@refill/interface';
 
 /** One row of an entry: the columns that the key table keeps beside its key. */
 export const INDEX_ROW_WORDS = 12;
@@ -33,8 +40,13 @@ const STORED_MASK = 2 ** STORED_BITS - 1;
 export class BlockIndex {
   readonly #table: KeyTable;
 
-  constructor(options: { seed: number }) {
+  constructor(options: { seed: number; memory?: PageMemory | undefined }) {
     this.#table = new KeyTable({ ...options, columns: INDEX_ROW_WORDS });
+  }
+
+  /** Gives the memory back; the index is not used afterwards. */
+  free(): void {
+    this.#table.free();
   }
 
   /** Blocks in the index. */

@@ -7,6 +7,7 @@ import {
 } from '@refill/interface';
 import type { BeyondMemory } from './beyond-memory.ts';
 import { type BlockIndex, INDEX_ROW } from './block-index.ts';
+import type { BlockPuts } from './block-puts.ts';
 import type { Catalogue } from './catalogue.ts';
 import { hasRoom } from './load-index.ts';
 import { BlockRecordWriter } from './record.ts';
@@ -17,6 +18,7 @@ export interface BlockState {
   catalogue: Catalogue;
   index: BlockIndex;
   beyond: BeyondMemory;
+  puts: BlockPuts;
   memoryBudgetBytes: number;
 }
 
@@ -25,15 +27,14 @@ export interface BlockState {
  * follows in the order of the calls without being asked anything.
  */
 export async function commitInMemory(
-  { engine, catalogue, index }: BlockState,
+  { engine, catalogue, index, puts }: BlockState,
   rows: Uint32Array,
   count: number,
   accepted: Uint8Array,
   nowSeconds: number,
   durable: boolean,
 ): Promise<void> {
-  const writer = new BlockRecordWriter(count);
-  const ops: EngineOp[] = [];
+  const written: Promise<unknown>[] = [];
   for (let i = 0; i < count; i++) {
     const at = i * COMMIT_ROW_WORDS;
     const namespace = rows[at + COMMIT_ROW.namespace]!;
@@ -44,12 +45,11 @@ export async function commitInMemory(
       catalogue.count(rows[at + COMMIT_ROW.segment]!, rows[at + COMMIT_ROW.storedBytes]!, 1);
     }
     // A repeated commit is written again: the first one may not have been durable.
-    if (entry < 0 || (durable && accepted[i] === 1)) {
-      const key = writer.key(namespace, rows, at + COMMIT_ROW.key);
-      ops.push({ key, value: writer.value(rows, at) });
-    }
+    if (entry < 0 || (durable && accepted[i] === 1)) puts.add(rows, at);
+    if (puts.full) written.push(engine.write(puts.take(), { durable }));
   }
-  await engine.write(ops, { durable });
+  written.push(engine.write(puts.take(), { durable }));
+  await Promise.all(written);
 }
 
 /** Commits while the engine knows blocks that memory does not: the engine decides, one call at a time. */

@@ -15,6 +15,7 @@ import {
   type MetadataEngine,
   type NamespacePolicy,
   type NamespaceRecord,
+  type PageMemory,
   RefillError,
   SEGMENT_BYTES_MAX,
   SEGMENT_ID_BYTES,
@@ -24,6 +25,7 @@ import {
 } from '@refill/interface';
 import { BeyondMemory } from './beyond-memory.ts';
 import { BlockIndex, INDEX_ROW } from './block-index.ts';
+import { BlockPuts } from './block-puts.ts';
 import {
   type BlockState,
   commitBeyondMemory,
@@ -49,6 +51,8 @@ export interface DirectoryComponents {
   clock: Pick<Clock, 'wallMs'>;
   chance: Pick<Chance, 'bytes'>;
   log: { error(format: string, ...args: unknown[]): void };
+  /** Where the block index lies, for huge pages; default ordinary memory. */
+  memory?: PageMemory;
 }
 
 export interface DirectoryOptions {
@@ -87,8 +91,9 @@ class EmbeddedDirectory implements Directory {
     this.#state = {
       engine,
       catalogue,
-      index: new BlockIndex({ seed: this.#seed }),
+      index: new BlockIndex({ seed: this.#seed, memory: components.memory }),
       beyond: new BeyondMemory(engine, catalogue),
+      puts: new BlockPuts(),
       memoryBudgetBytes: memoryBudgetBytes ?? MEMORY_BUDGET_BYTES_DEFAULT,
     };
   }
@@ -121,9 +126,11 @@ class EmbeddedDirectory implements Directory {
         files,
         catalogue,
         seed: this.#seed,
+        memory: this.#components.memory,
         memoryBudgetBytes,
         damaged: (what) => this.#passOver(what),
       });
+      this.#state.index.free();
       this.#state.index = index;
       this.#state.beyond.blocks = beyond;
       this.#open = true;
@@ -334,7 +341,8 @@ class EmbeddedDirectory implements Directory {
     return this.#changeCatalogue(() =>
       this.#blockTurns.run(async () => {
         const { engine, catalogue, beyond } = this.#state;
-        this.#state.index = new BlockIndex({ seed: this.#seed });
+        this.#state.index.free();
+        this.#state.index = new BlockIndex({ seed: this.#seed, memory: this.#components.memory });
         beyond.blocks = 0;
         catalogue.forget();
         for (const space of [SPACE.block, SPACE.segment, SPACE.namespace])

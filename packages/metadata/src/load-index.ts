@@ -4,6 +4,7 @@ import {
   ENTRY_NONE,
   KEY_WORDS,
   type MetadataEngine,
+  type PageMemory,
   type SmallFiles,
 } from '@refill/interface';
 import { BlockIndex, hasParent, INDEX_ROW, INDEX_ROW_WORDS } from './block-index.ts';
@@ -20,6 +21,7 @@ export interface Loading {
   files: SmallFiles;
   catalogue: Catalogue;
   seed: number;
+  memory: PageMemory | undefined;
   memoryBudgetBytes: number;
   /** Counts and logs something damaged that is passed over. */
   damaged(what: string): void;
@@ -65,14 +67,15 @@ export async function loadIndex(loading: Loading): Promise<Loaded> {
 }
 
 async function restore(loading: Loading, manifest: Manifest): Promise<BlockIndex | undefined> {
-  const { files, catalogue, seed, memoryBudgetBytes } = loading;
-  const index = new BlockIndex({ seed });
+  const { files, catalogue, seed, memory, memoryBudgetBytes } = loading;
+  const index = new BlockIndex({ seed, memory });
   const entries = manifest.parts.reduce((sum, part) => sum + part.entries, 0);
   if (!hasRoom(index, entries, memoryBudgetBytes)) return undefined;
   for (let part = 0; part < manifest.parts.length; part++) {
     const content = await readPart(files, manifest, part);
     if (content === undefined) {
       loading.damaged(`part ${part} of checkpoint ${manifest.generation}`);
+      index.free();
       return undefined;
     }
     for (let i = 0; i < content.count; i++) {
@@ -88,8 +91,9 @@ async function restore(loading: Loading, manifest: Manifest): Promise<BlockIndex
 }
 
 /** Records whose segment is gone or dead are left-overs of a lost deletion: they are deleted now. */
-async function readEngine({ engine, catalogue, seed, memoryBudgetBytes, damaged }: Loading): Promise<Loaded> {
-  const index = new BlockIndex({ seed });
+async function readEngine(loading: Loading): Promise<Loaded> {
+  const { engine, catalogue, seed, memory, memoryBudgetBytes, damaged } = loading;
+  const index = new BlockIndex({ seed, memory });
   const orphans = new Orphans();
   const row = new Uint32Array(COMMIT_ROW_WORDS);
   let beyond = 0;

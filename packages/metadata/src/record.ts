@@ -54,22 +54,11 @@ export class BlockRecordWriter {
   }
 
   key(namespace: number, keys: Uint32Array, wordOffset: number): Uint8Array {
-    const at = this.#at;
-    this.#words[at] = SPACE.block | ((namespace >>> 8) << 16) | ((namespace & 0xff) << 24);
-    for (let word = 0; word < KEY_WORDS; word++) this.#words[at + 1 + word] = keys[wordOffset + word]!;
-    return this.#take(1 + KEY_WORDS);
+    return this.#take(encodeKey(this.#words, this.#at, namespace, keys, wordOffset));
   }
 
   value(rows: Uint32Array, at: number): Uint8Array {
-    const to = this.#at;
-    this.#words[to] = RECORD_VERSION | (rows[at + COMMIT_ROW.flags]! << 8);
-    for (let i = 0; i < LOCATION_COLUMNS.length; i++)
-      this.#words[to + 1 + i] = rows[at + LOCATION_COLUMNS[i]!]!;
-    if (!hasParent(rows, at)) return this.#take(BLOCK_VALUE_BYTES / 4);
-    for (let word = 0; word < KEY_WORDS; word++) {
-      this.#words[to + BLOCK_VALUE_BYTES / 4 + word] = rows[at + COMMIT_ROW.parent + word]!;
-    }
-    return this.#take(BLOCK_VALUE_CHILD_BYTES / 4);
+    return this.#take(encodeValue(this.#words, this.#at, rows, at));
   }
 
   #take(words: number): Uint8Array {
@@ -77,6 +66,38 @@ export class BlockRecordWriter {
     this.#at += words;
     return this.#bytes.subarray(from, this.#at * 4);
   }
+}
+
+/** One record whose views are made once. */
+export class BlockRecordSlot {
+  readonly #words = new Uint32Array((BLOCK_KEY_BYTES + BLOCK_VALUE_CHILD_BYTES) / 4);
+  readonly key: Uint8Array = new Uint8Array(this.#words.buffer, 0, BLOCK_KEY_BYTES);
+  readonly #root = new Uint8Array(this.#words.buffer, BLOCK_KEY_BYTES, BLOCK_VALUE_BYTES);
+  readonly #child = new Uint8Array(this.#words.buffer, BLOCK_KEY_BYTES, BLOCK_VALUE_CHILD_BYTES);
+
+  /** Encodes the block of a commit row; its key is in `key`, its value is returned. */
+  fill(namespace: number, rows: Uint32Array, at: number): Uint8Array {
+    const keyWords = encodeKey(this.#words, 0, namespace, rows, at + COMMIT_ROW.key);
+    const valueWords = encodeValue(this.#words, keyWords, rows, at);
+    return valueWords * 4 === BLOCK_VALUE_BYTES ? this.#root : this.#child;
+  }
+}
+
+/** Writes the key of a block to `words[to ..]` and returns its length in words. */
+function encodeKey(words: Uint32Array, to: number, namespace: number, keys: Uint32Array, at: number): number {
+  words[to] = SPACE.block | ((namespace >>> 8) << 16) | ((namespace & 0xff) << 24);
+  for (let word = 0; word < KEY_WORDS; word++) words[to + 1 + word] = keys[at + word]!;
+  return BLOCK_KEY_BYTES / 4;
+}
+
+/** Writes the value of a block to `words[to ..]` and returns its length in words. */
+function encodeValue(words: Uint32Array, to: number, rows: Uint32Array, at: number): number {
+  words[to] = RECORD_VERSION | (rows[at + COMMIT_ROW.flags]! << 8);
+  for (let i = 0; i < LOCATION_COLUMNS.length; i++) words[to + 1 + i] = rows[at + LOCATION_COLUMNS[i]!]!;
+  if (!hasParent(rows, at)) return BLOCK_VALUE_BYTES / 4;
+  const parent = to + BLOCK_VALUE_BYTES / 4;
+  for (let word = 0; word < KEY_WORDS; word++) words[parent + word] = rows[at + COMMIT_ROW.parent + word]!;
+  return BLOCK_VALUE_CHILD_BYTES / 4;
 }
 
 const scratch = new Uint32Array(BLOCK_VALUE_CHILD_BYTES / 4);

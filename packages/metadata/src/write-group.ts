@@ -22,6 +22,8 @@ export class WriteGroup implements Job {
   readonly conditional: boolean;
   readonly #batch: ReturnType<Database['batch']>;
   readonly #calls: {
+    count: number;
+    /** Of a conditional call; a plain one's are in the batch already. */
     ops: readonly EngineOp[];
     resolve(results: boolean[]): void;
     reject(error: unknown): void;
@@ -42,15 +44,17 @@ export class WriteGroup implements Job {
     if (!this.conditional) for (const op of ops) this.#append(op);
     this.#count += ops.length;
     this.#durable ||= durable;
-    return new Promise((resolve, reject) => this.#calls.push({ ops, resolve, reject }));
+    return new Promise((resolve, reject) => {
+      this.#calls.push({ count: ops.length, ops: this.conditional ? ops : [], resolve, reject });
+    });
   }
 
   async run(db: Database): Promise<void> {
-    const results = this.conditional
-      ? await this.#decide(db)
-      : this.#calls.map(({ ops }) => new Array<boolean>(ops.length).fill(true));
+    const results = this.conditional ? await this.#decide(db) : undefined;
     await this.#batch.write({ sync: this.#durable } as object);
-    for (const [i, call] of this.#calls.entries()) call.resolve(results[i]!);
+    for (const [i, { count, resolve }] of this.#calls.entries()) {
+      resolve(results?.[i] ?? new Array<boolean>(count).fill(true));
+    }
   }
 
   fail(error: unknown): void {
