@@ -9,6 +9,9 @@ import t from 'tap';
 import { native } from '../../packages/native-io/src/native.ts';
 import { resultOf } from '../compliance/block-io.ts';
 
+/** What `t.rejects` shall find in the error. */
+const failsWith = (errno: number): Error => ({ errno }) as unknown as Error;
+
 const { EFAULT, EINVAL, ELOOP, ENOENT, ERANGE } = constants.errno;
 const MIB = 1024 * 1024;
 const token = (tag: number): Uint8Array => new Uint8Array(16).fill(tag);
@@ -119,13 +122,14 @@ t.test('clients map the arena that the node reads into', async (t) => {
 
   await t.rejects(passFd(fdSocketPath, io.arenaFd, new Uint8Array(3), within), TypeError);
   await passFd(fdSocketPath, io.arenaFd, token(1), within);
-  await t.rejects(passFd(fdSocketPath, io.arenaFd, token(1), within), { errno: constants.errno.ENOSPC });
+  await t.rejects(passFd(fdSocketPath, io.arenaFd, token(1), within), failsWith(constants.errno.ENOSPC));
   // The first of these and the 63 after it fill what the node keeps.
   for (let i = 2; i <= 64; i++) await passFd(fdSocketPath, io.arenaFd, token(i), within);
-  await t.rejects(passFd(fdSocketPath, io.arenaFd, token(65), within), { errno: constants.errno.ENOSPC });
-  await t.rejects(createBlockIO({ root: t.testdir({}), arenaBytes: MIB, fdSocketPath }), {
-    errno: constants.errno.EADDRINUSE,
-  });
+  await t.rejects(passFd(fdSocketPath, io.arenaFd, token(65), within), failsWith(constants.errno.ENOSPC));
+  await t.rejects(
+    createBlockIO({ root: t.testdir({}), arenaBytes: MIB, fdSocketPath }),
+    failsWith(constants.errno.EADDRINUSE),
+  );
   await io.stop();
   await t.rejects(mapArena(fdSocketPath, within), failsWith(ENOENT));
 });
@@ -173,9 +177,6 @@ m = mmap.mmap(fds[0], os.fstat(fds[0]).st_size); assert m[4096:4109] == b'from t
 m[8192:8203] = b'from python'
 s = ask(); socket.send_fds(s, [b'P' + b'T' * 16], [fds[0]]); assert s.recv(1) == b'P'
 `;
-
-  /** What `t.rejects` shall find in the error. */
-  const failsWith = (errno: number) => ({ errno }) as unknown as Error;
   const { status, stderr } = spawnSync('python3', ['-c', script, fdSocketPath]);
   t.equal(status, 0, stderr.toString());
   t.equal(io.panes[0]!.subarray(8192, 8203).toString(), Buffer.from('from python').join());

@@ -2,7 +2,7 @@ import type { Logger } from '@libp2p/interface';
 import { type IoReport, type NodeStatus, RefillError } from '@refill/interface';
 import { createArena, createSharedTier, createStoreNode, recoverSegments, serveNode } from '@refill/store';
 import type { Config } from './config/fields.ts';
-import { loadConfig } from './config/load.ts';
+import { loadConfig, refuseUnknown } from './config/load.ts';
 import { createLog } from './log.ts';
 import { openParts } from './parts.ts';
 import { needsRebuild, rebuildWith } from './rebuild.ts';
@@ -31,7 +31,8 @@ export interface RunningNode {
  * a file of configuration is looked at. Rejects with `ERR_CONFIG`, `ERR_NOT_A_ROOT`, `ERR_ROOT_TOO_NEW`,
  * `ERR_ROOT_READ_ONLY`, `ERR_NODE_IDENTITY_TAKEN`, `ERR_PLATFORM`; then everything it had started is stopped again.
  */
-export function startNode(options: StartNodeOptions): Promise<RunningNode> {
+export async function startNode(options: StartNodeOptions): Promise<RunningNode> {
+  refuseUnknown(options, 'option');
   return startConfigured(loadConfig({ flags: options, env: {}, file: null }).config);
 }
 

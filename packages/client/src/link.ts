@@ -2,6 +2,7 @@ import { type CallOptions, RefillError } from '@refill/interface';
 import { Arena } from './arena.ts';
 import { NodeConnection } from './connection.ts';
 import { bounded, deadlineMsOf, Remaining } from './deadline.ts';
+import { unlessNodeGone } from './node-gone.ts';
 import type { ClientParts } from './parts.ts';
 
 const BACKOFF_MS_MIN = 10;
@@ -84,9 +85,11 @@ export class Link {
     if (known?.epoch === welcome.epoch && known.fdSocketPath === welcome.fdSocketPath) return known.arena;
     this.#dropArena();
     const { deadlineMs } = remaining.options();
-    const mapped = await this.parts.sharedMemory.mapArena(welcome.fdSocketPath, {
-      deadlineMs: deadlineMs ?? remaining.deadlineMs,
-    });
+    const mapped = await unlessNodeGone(
+      this.parts.sharedMemory.mapArena(welcome.fdSocketPath, {
+        deadlineMs: deadlineMs ?? remaining.deadlineMs,
+      }),
+    );
     const arena = new Arena(mapped);
     this.#arena = { epoch: welcome.epoch, fdSocketPath: welcome.fdSocketPath, arena };
     return arena;

@@ -13,6 +13,7 @@ import {
 } from '@refill/interface';
 import type { NodeConnection } from './connection.ts';
 import { Remaining } from './deadline.ts';
+import { unlessNodeGone } from './node-gone.ts';
 import type { ClientParts } from './parts.ts';
 
 /** A region belongs to the connection that registered it and ends with it; register it again after a loss. */
@@ -67,9 +68,11 @@ export async function registerRegion(
   else {
     name = parts.chance.bytes(new Uint8Array(FD_TOKEN_BYTES));
     const { deadlineMs } = remaining.options();
-    await parts.sharedMemory.passFd(connection.welcome.fdSocketPath, source.fd, name, {
-      deadlineMs: deadlineMs ?? remaining.deadlineMs,
-    });
+    await unlessNodeGone(
+      parts.sharedMemory.passFd(connection.welcome.fdSocketPath, source.fd, name, {
+        deadlineMs: deadlineMs ?? remaining.deadlineMs,
+      }),
+    );
   }
   const flags = 'path' in source ? 0 : FRAME_FLAG.token;
   const { writer } = connection;

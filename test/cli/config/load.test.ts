@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { FIELD_NAMES, flagOf, loadConfig, variableOf } from '@refill/cli';
+import { startNode } from '@refill/cli/node';
 import t from 'tap';
 
 function load(dir: string, flags: Record<string, unknown> = {}, env: NodeJS.ProcessEnv = {}, file?: string) {
@@ -124,4 +125,11 @@ t.test('flags and variables follow from the names of fields', async (t) => {
   t.equal(flagOf('indexMemoryBytes'), '--index-memory-bytes');
   t.equal(variableOf('indexMemoryBytes'), 'REFILL_INDEX_MEMORY_BYTES');
   t.equal(new Set(FIELD_NAMES.map(flagOf)).size, FIELD_NAMES.length);
+});
+
+t.test('an option of startNode that is no field is refused with the field that was meant', async (t) => {
+  await t.rejects(startNode({ root: '/nowhere', arenaByte: '64MiB' } as never), {
+    code: 'ERR_CONFIG',
+    message: /arenaByte \(option\) is no field of the configuration\. Did you mean arenaBytes\?/,
+  });
 });

@@ -117,12 +117,17 @@ function readConfigFile(
       fix: 'Write one `field: value` a line, for example `root: /mnt/shared/refill`',
     });
   }
+  refuseUnknown(values, `file ${path}`);
+  return { path, values: values as Record<string, unknown> };
+}
+
+/** Throws `ERR_CONFIG` for a name that is no field: a misspelt bound must not be ignored in silence. */
+export function refuseUnknown(values: object, source: string): void {
   for (const field of Object.keys(values)) {
     if ((FIELD_NAMES as readonly string[]).includes(field)) continue;
     const meant = suggest(field, FIELD_NAMES);
-    throw new RefillError('ERR_CONFIG', `${field} (file ${path}) is no field of the configuration`, {
+    throw new RefillError('ERR_CONFIG', `${field} (${source}) is no field of the configuration`, {
       fix: meant === undefined ? `Fields are ${FIELD_NAMES.join(', ')}` : `Did you mean ${meant}?`,
     });
   }
-  return { path, values: values as Record<string, unknown> };
 }
