@@ -31,25 +31,60 @@ Engine* engineOf(Environment& environment, const InstanceRef& instance, uint32_t
   return engine.get();
 }
 
-/** Runs a batch on this thread: 0, or minus errno when there is no engine. */
-napi_value runBatch(napi_env env, napi_callback_info info) {
+/** Queues a batch: whether a worker that waits will take it. */
+napi_value enqueue(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
+  const InstanceRef instance = instances::find(in.id(0));
+  size_t bytes = 0;
+  uint8_t* words = in.memory(2, bytes);
+  const uint32_t count = in.id(3), slot = in.id(4);
+  const EnvironmentRef& environment = environmentOf(env);
+  if (!instance || words == nullptr || bytes / sizeof(IoOp) < count) {
+    settleBatch(*environment, slot, -EINVAL);
+    return js::boolean(env, true);
+  }
+  LaneQueue& queue = instance->queues[in.id(1)];
+  if (!queue.settled) {
+    queue.settled = [environment](uint32_t done, int32_t status) { settleBatch(*environment, done, status); };
+  }
+  const Ticket ticket{slot, reinterpret_cast<IoOp*>(words), count, int64_t(in.number(5)), int64_t(in.number(6))};
+  return js::boolean(env, queue.push(ticket));
+}
+
+/** Takes a queued batch back: false when a worker has it. */
+napi_value withdraw(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
+  const InstanceRef instance = instances::find(in.id(0));
+  return js::boolean(env, instance && instance->queues[in.id(1)].withdraw(in.id(2)));
+}
+
+napi_value batchesWait(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
+  const InstanceRef instance = instances::find(in.id(0));
+  return js::boolean(env, instance && !instance->queues[in.id(1)].empty());
+}
+
+/** Runs the next batch on this thread: false when none came in time. */
+napi_value runNext(napi_env env, napi_callback_info info) {
   const js::Arguments in(env, info);
   const uint32_t id = in.id(0);
   const Lane lane = Lane(in.id(1));
-  size_t bytes = 0;
-  uint8_t* words = in.memory(2, bytes);
-  const uint32_t count = in.id(3);
   const InstanceRef instance = instances::find(id);
-  if (!instance || words == nullptr || bytes / sizeof(IoOp) < count) return js::number(env, -EINVAL);
+  if (!instance) return js::boolean(env, false);
+  LaneQueue& queue = instance->queues[int(lane)];
+  Ticket ticket;
+  if (!queue.pop(ticket, int64_t(in.number(4)))) return js::boolean(env, false);
   int error = 0;
   Engine* engine = engineOf(*environmentOf(env), instance, id, lane, error);
-  if (engine == nullptr) return js::number(env, error);
-  const RunOptions options{lane, int64_t(in.number(4)), int64_t(in.number(5)), in.id(6), in.id(7)};
-  engine->sweep();
-  auto run = std::make_shared<BatchRun>();
-  run->plan(instance, reinterpret_cast<IoOp*>(words), count, options.startedMicros);
-  engine->execute(*instance, run, options);
-  return js::number(env, 0);
+  if (engine != nullptr) {
+    const RunOptions options{lane, ticket.startedMicros, ticket.deadlineMicros, in.id(2), in.id(3)};
+    engine->sweep();
+    auto run = std::make_shared<BatchRun>();
+    run->plan(instance, ticket.ops, ticket.count, ticket.startedMicros);
+    engine->execute(*instance, run, options);
+  }
+  queue.settled(ticket.slot, error);
+  return js::boolean(env, true);
 }
 
 /** Takes late answers on this thread; forgets the engine when its instance is gone. */
@@ -124,7 +159,10 @@ napi_value openHandles(napi_env env, napi_callback_info) {
 void exportBatches(napi_env env, napi_value exports) {
   exportFunction(env, exports, "probeUring", probeUring);
   exportFunction(env, exports, "useThreads", useThreads);
-  exportFunction(env, exports, "runBatch", runBatch);
+  exportFunction(env, exports, "enqueue", enqueue);
+  exportFunction(env, exports, "withdraw", withdraw);
+  exportFunction(env, exports, "batchesWait", batchesWait);
+  exportFunction(env, exports, "runNext", runNext);
   exportFunction(env, exports, "sweep", sweep);
   exportFunction(env, exports, "closeInstance", closeInstance);
   exportFunction(env, exports, "counters", counters);

@@ -1,8 +1,13 @@
 #include "engine.h"
 
+#include <algorithm>
+
 #include "clock.h"
 
 namespace refill {
+
+/** One operation that hangs holds back the answers, and what follows, of others no longer than this. */
+constexpr int64_t kGatherMicros = 5000;
 
 void Engine::execute(Instance& instance, const RunRef& run, const RunOptions& options) {
   auto& pieces = run->pieces();
@@ -46,17 +51,32 @@ void Engine::execute(Instance& instance, const RunRef& run, const RunOptions& op
     if (outstanding_ == 0) {
       if (run->done()) break;
       // Only a ring full of operations that hang leaves nothing to wait for but time.
-      wait(run, options.deadlineMicros);
+      wait(run, 1, options.deadlineMicros);
       continue;
     }
-    flush();
-    for (size_t at = first; at < next; at++) {
-      Piece& piece = pieces[at];
-      if (piece.kind == PieceKind::io && piece.write) run->checksumWrite(piece);
+    if (options.lane == Lane::write) {
+      // The disk works meanwhile. Reads have nothing to do before they wait: one call submits them and waits.
+      flush();
+      for (size_t at = first; at < next; at++) {
+        Piece& piece = pieces[at];
+        if (piece.kind == PieceKind::io && piece.write) run->checksumWrite(piece);
+      }
     }
-    wait(run, options.deadlineMicros);
+    const uint32_t answers = answersWanted(*run, next < pieces.size());
+    const int64_t gatherUntil = answers == 1 ? INT64_MAX : nowMicros() + kGatherMicros;
+    wait(run, answers, std::min(gatherUntil, options.deadlineMicros));
   }
   if (options.lane == Lane::read) instance.readsRunning--;
+}
+
+/**
+ * Each return from the kernel costs a wake-up, several microseconds. So nothing returns for less than half of what is
+ * in flight: the other half keeps the disk busy while checksums are computed and more is issued. With neither to do,
+ * nothing returns before the end.
+ */
+uint32_t Engine::answersWanted(const BatchRun& run, bool moreToIssue) const {
+  if (!moreToIssue && !run.sums()) return outstanding_;
+  return std::max(1u, outstanding_ / 2);
 }
 
 void Engine::settle(const RunRef& run, Piece& piece, int32_t result) {

@@ -26,8 +26,8 @@ class Engine {
   virtual void issue(const RunRef& run, Piece& piece) = 0;
   /** Hands everything issued to the kernel without waiting. */
   virtual void flush() = 0;
-  /** Flushes and waits for at least one answer or the time; hands answers on by `settle`. */
-  virtual void wait(const RunRef& run, int64_t deadlineMicros) = 0;
+  /** Flushes and waits for `answers` of them, or fewer, or the time; hands answers on by `settle`. */
+  virtual void wait(const RunRef& run, uint32_t answers, int64_t deadlineMicros) = 0;
   /** Expires the batch, keeping what the kernel still has. */
   virtual void expire(const RunRef& run) = 0;
   /** Takes late answers and lets go of files and buffers that are gone. */
@@ -41,6 +41,8 @@ class Engine {
   void settle(const RunRef& run, Piece& piece, int32_t result);
 
  private:
+  uint32_t answersWanted(const BatchRun& run, bool moreToIssue) const;
+
   uint64_t inflight_ = 0;
   uint32_t outstanding_ = 0;
 };

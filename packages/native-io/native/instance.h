@@ -8,6 +8,7 @@
 
 #include "arena.h"
 #include "fdpass.h"
+#include "lane_queue.h"
 #include "pool.h"
 
 namespace refill {
@@ -32,6 +33,9 @@ struct Instance {
   Counters counters;
   /** Read batches now running anywhere: write-behind keeps its queue short meanwhile. */
   std::atomic<int> readsRunning{0};
+
+  /** Batches that wait for a worker, of the read and of the write lane. */
+  LaneQueue queues[2];
 
   /** Present when the threads engine runs. */
   PoolRef readPool, writePool;

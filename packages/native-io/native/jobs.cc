@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "files.h"
 
 namespace refill {
@@ -20,6 +22,13 @@ void answer(napi_env env, napi_value handler, void* context, void* data) {
   std::unique_ptr<Job> job(static_cast<Job*>(data));
   if (env == nullptr) return;
   auto* environment = static_cast<EnvironmentRef*>(context)->get();
+  if (job == nullptr) {
+    // Job 0: batches are done.
+    napi_value none[1] = {js::number(env, 0)};
+    napi_value receiver = js::undefined(env), ignored;
+    napi_call_function(env, receiver, handler, 1, none, &ignored);
+    return;
+  }
   // An abandoned job has no entry: what it brought is dropped here.
   if (environment->running.erase(job->id) == 0) return;
   napi_value arguments[3] = {js::number(env, job->id), js::number(env, job->error), js::undefined(env)};
@@ -52,6 +61,20 @@ napi_value setHandler(napi_env env, napi_callback_info info) {
   std::lock_guard lock(environment->mutex);
   environment->answers = answers;
   return js::undefined(env);
+}
+
+/** Fills pairs of slot and status and returns how many pairs. */
+napi_value takeSettled(napi_env env, napi_callback_info info) {
+  const js::Arguments arguments(env, info);
+  size_t bytes = 0;
+  auto* out = reinterpret_cast<int32_t*>(arguments.memory(0, bytes));
+  Environment& environment = *environmentOf(env);
+  std::lock_guard lock(environment.mutex);
+  auto& settled = environment.settled;
+  const size_t words = std::min(settled.size(), bytes / 8 * 2);
+  std::copy_n(settled.begin(), words, out);
+  settled.erase(settled.begin(), settled.begin() + ptrdiff_t(words));
+  return js::number(env, double(words / 2));
 }
 
 napi_value abandonJob(napi_env env, napi_callback_info info) {
@@ -89,6 +112,15 @@ void createEnvironment(napi_env env) {
   controlPool();
 }
 
+void settleBatch(Environment& environment, uint32_t slot, int32_t status) {
+  std::lock_guard lock(environment.mutex);
+  if (environment.answers == nullptr) return;
+  // Who is told of one batch takes all that are done by then.
+  const bool told = !environment.settled.empty();
+  environment.settled.insert(environment.settled.end(), {int32_t(slot), status});
+  if (!told) napi_call_threadsafe_function(environment.answers, nullptr, napi_tsfn_nonblocking);
+}
+
 napi_value startJob(napi_env env, std::function<void(Job&)> work) {
   const EnvironmentRef& environment = environmentOf(env);
   const uint32_t id = environment->nextJob++;
@@ -115,6 +147,7 @@ void exportFunction(napi_env env, napi_value exports, const char* name, Callback
 void exportJobControl(napi_env env, napi_value exports) {
   exportFunction(env, exports, "setHandler", setHandler);
   exportFunction(env, exports, "abandonJob", abandonJob);
+  exportFunction(env, exports, "takeSettled", takeSettled);
 }
 
 }  // namespace refill

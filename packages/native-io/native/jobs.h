@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "engine.h"
 #include "js.h"
@@ -19,6 +20,8 @@ struct Environment {
   napi_threadsafe_function answers = nullptr;
   uint32_t nextJob = 1;
   std::unordered_map<uint32_t, TaskRef> running;
+  /** Pairs of slot and status of batches that are done, until JavaScript takes them. */
+  std::vector<int32_t> settled;
   /** Engines of this thread, by instance and lane. */
   std::unordered_map<uint64_t, std::unique_ptr<Engine>> engines;
 };
@@ -34,6 +37,8 @@ struct Job {
 
 EnvironmentRef& environmentOf(napi_env env);
 void createEnvironment(napi_env env);
+/** Tells the environment's JavaScript, from any thread, that the batch in `slot` is done. */
+void settleBatch(Environment& environment, uint32_t slot, int32_t status);
 /** Starts `work` and returns the job's number. */
 napi_value startJob(napi_env env, std::function<void(Job&)> work);
 ThreadPool& controlPool();

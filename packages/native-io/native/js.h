@@ -61,6 +61,11 @@ inline napi_value number(napi_env env, double value) {
   napi_create_double(env, value, &out);
   return out;
 }
+inline napi_value boolean(napi_env env, bool value) {
+  napi_value out;
+  napi_get_boolean(env, value, &out);
+  return out;
+}
 inline napi_value text(napi_env env, const std::string& value) {
   napi_value out;
   napi_create_string_utf8(env, value.data(), value.size(), &out);

@@ -58,6 +58,7 @@ void BatchRun::planOp(uint32_t index) {
   op.fileOffset = join(in.fileOffset);
   op.pieceAt = uint32_t(pieces_.size());
   const bool sums = in.opcode == kChecksum || (in.flags & (kFlagChecksum | kFlagVerify)) != 0;
+  sums_ |= sums;
   const bool needsFile = in.opcode <= kSync || (sums && !(in.flags & kFlagUnbound));
   if (needsFile) {
     op.file = useFile(in.file);

@@ -55,6 +55,8 @@ class BatchRun {
   iovec* vectorsOf(const Piece& piece) { return &vectors_[piece.vectorAt]; }
   /** Whether an operation before `op` failed. */
   bool failedBefore(uint32_t op) const { return firstFailed_ < op; }
+  /** Whether any operation has a checksum to compute. */
+  bool sums() const { return sums_; }
   bool done() const { return piecesLeft_ == 0; }
 
   /** Just before a piece of I/O is given to the kernel: zeroes tails, verifies. False: it failed and is done. */
@@ -139,6 +141,7 @@ class BatchRun {
   uint32_t piecesLeft_ = 0;
   uint32_t firstFailed_ = UINT32_MAX;
   bool expired_ = false;
+  bool sums_ = false;
   std::vector<OpState> states_;
   std::vector<Piece> pieces_;
   std::vector<iovec> vectors_;

@@ -41,11 +41,11 @@ void ThreadsEngine::issue(const RunRef& run, Piece& piece) {
   pool_->submit(std::move(task));
 }
 
-void ThreadsEngine::wait(const RunRef& run, int64_t deadlineMicros) {
+void ThreadsEngine::wait(const RunRef& run, uint32_t answers, int64_t deadlineMicros) {
   {
     std::unique_lock lock(run->mutex);
     const std::chrono::steady_clock::time_point until{std::chrono::microseconds(deadlineMicros)};
-    answers_->filled.wait_until(lock, until, [&] { return !answers_->list.empty(); });
+    answers_->filled.wait_until(lock, until, [&] { return answers_->list.size() >= answers; });
     taken_.swap(answers_->list);
   }
   for (const Answer& answer : taken_) {

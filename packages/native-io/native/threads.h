@@ -10,7 +10,7 @@ class ThreadsEngine : public Engine {
   bool room() override { return true; }
   void issue(const RunRef& run, Piece& piece) override;
   void flush() override {}
-  void wait(const RunRef& run, int64_t deadlineMicros) override;
+  void wait(const RunRef& run, uint32_t answers, int64_t deadlineMicros) override;
   void expire(const RunRef& run) override;
   void sweep() override {}
 

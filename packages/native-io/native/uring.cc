@@ -235,8 +235,8 @@ void UringEngine::enter(unsigned wait, int64_t deadlineMicros) {
 
 void UringEngine::flush() { enter(0, 0); }
 
-void UringEngine::wait(const RunRef& run, int64_t deadlineMicros) {
-  if (acquire(cqTail_) == *cqHead_) enter(1, deadlineMicros);
+void UringEngine::wait(const RunRef& run, uint32_t answers, int64_t deadlineMicros) {
+  if (acquire(cqTail_) - *cqHead_ < answers) enter(answers, deadlineMicros);
   else flush();
   reap(run);
 }

@@ -19,7 +19,7 @@ class UringEngine : public Engine {
   bool room() override;
   void issue(const RunRef& run, Piece& piece) override;
   void flush() override;
-  void wait(const RunRef& run, int64_t deadlineMicros) override;
+  void wait(const RunRef& run, uint32_t answers, int64_t deadlineMicros) override;
   void expire(const RunRef& run) override;
   void sweep() override;
 

@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { DEADLINE_MS_DEFAULT, DEADLINE_MS_MAX, RefillError } from '@refill/interface';
 import { storageError } from './errors.ts';
 import { type JobId, native } from './native.ts';
+import { settleBatches } from './slots.ts';
 
 export interface JobOptions {
   signal?: AbortSignal | undefined;
@@ -17,6 +18,10 @@ interface Waiting {
 const waiting = new Map<JobId, Waiting>();
 
 native.setHandler((job, errno, value) => {
+  if (job === 0) {
+    settleBatches();
+    return;
+  }
   const entry = waiting.get(job);
   if (entry === undefined) return;
   if (errno === 0) entry.resolve(value);

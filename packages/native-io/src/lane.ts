@@ -5,13 +5,11 @@ import { IO_PENDING, IO_WORDS, invariant, RefillError } from '@refill/interface'
 import { Piscina } from 'piscina';
 import { storageError } from './errors.ts';
 import { native } from './native.ts';
+import { freeSlot, takeSlot } from './slots.ts';
 import type { LaneTask } from './worker.ts';
-import { CLAIM } from './worker.ts';
 
 /** Batches a lane holds at once, running or queued. */
-const CLAIMS = 4096;
-/** One batch runs, the next waits in the worker's own queue, so that the ring is not idle for a hop. */
-const TASKS_PER_WORKER = 2;
+const BATCHES_MAX = 4096;
 
 export interface LaneOptions {
   instance: number;
@@ -21,24 +19,36 @@ export interface LaneOptions {
   inflightBytesBehindReads: number;
 }
 
-/** The workers of one lane, each with its own ring. */
+/** A batch that native code has. Holding it here keeps its words alive. */
+interface Held {
+  batch: IoBatch;
+  timer: NodeJS.Timeout;
+  /** Ends the wait: whether the batch expired in the queue, or the error of its lane. */
+  end(outcome: boolean | Error): void;
+}
+
+/**
+ * The workers of one lane, each with its own ring. Batches wait in a native queue that busy workers take from; a
+ * worker is called by a message only when none waits at that queue.
+ */
 export class Lane {
-  readonly #pool: Piscina<LaneTask, number>;
+  readonly #pool: Piscina<LaneTask, void>;
   readonly #options: LaneOptions;
   readonly #lane: number;
-  readonly #claims = new Int32Array(new SharedArrayBuffer(CLAIMS * 4));
-  readonly #spare: number[] = Array.from({ length: CLAIMS }, (_, slot) => slot);
-  readonly #running = new Set<Promise<unknown>>();
+  readonly #held = new Map<number, Held>();
+  /** Workers that were called to the queue. */
+  readonly #called = new Set<Promise<void>>();
+  #emptied: (() => void) | undefined;
 
   constructor(options: LaneOptions) {
     this.#options = options;
     this.#lane = options.lane === 'read' ? 0 : 1;
-    this.#pool = new Piscina<LaneTask, number>({
+    this.#pool = new Piscina<LaneTask, void>({
       filename: fileURLToPath(new URL('./worker.js', import.meta.url)),
       minThreads: options.workers,
       maxThreads: options.workers,
-      concurrentTasksPerWorker: TASKS_PER_WORKER,
-      maxQueue: CLAIMS,
+      // Beside the call to the queue, a sweep.
+      concurrentTasksPerWorker: 2,
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'async',
       recordTiming: false,
@@ -51,91 +61,99 @@ export class Lane {
    * Resolves when the worker is done with the batch, or at its deadline when no worker had begun. Returns whether
    * the batch expired in the queue.
    */
-  async run(batch: IoBatch, deadlineMs: number): Promise<boolean> {
-    const slot = this.#spare.pop();
-    if (slot === undefined) {
-      throw new RefillError(
-        'ERR_LIMIT',
-        `more than ${CLAIMS} batches wait on the ${this.#options.lane} lane`,
-      );
-    }
-    Atomics.store(this.#claims, slot, CLAIM.open);
-    const startedMicros = native.nowMicros();
-    const task = this.#task('batch', batch.words, batch.count, startedMicros, deadlineMs, slot);
-    const running = this.#pool.run(task);
-    this.#running.add(running);
-    // The slot is free again only when the worker has seen the task, however late that is.
-    const settled = running.then(
-      (status) => {
-        this.#running.delete(running);
-        this.#spare.push(slot);
-        return status;
-      },
-      (error: unknown) => {
-        this.#running.delete(running);
-        throw error;
-      },
-    );
-    const status = await this.#orExpired(settled, batch, slot, deadlineMs);
-    if (status === undefined) return true;
-    if (status < 0) throw storageError(`the ring of a ${this.#options.lane} worker`, -status);
-    return false;
+  run(batch: IoBatch, deadlineMs: number): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      if (this.#held.size >= BATCHES_MAX) {
+        const { lane } = this.#options;
+        reject(new RefillError('ERR_LIMIT', `more than ${BATCHES_MAX} batches wait on the ${lane} lane`));
+        return;
+      }
+      const slot = takeSlot((status) => this.#settle(slot, status));
+      const end = (outcome: boolean | Error): void => {
+        if (typeof outcome === 'boolean') resolve(outcome);
+        else reject(outcome);
+      };
+      const timer = setTimeout(() => this.#expire(slot), deadlineMs);
+      this.#held.set(slot, { batch, timer, end });
+      const { instance } = this.#options;
+      const startedMicros = native.nowMicros();
+      const deadlineMicros = startedMicros + deadlineMs * 1000;
+      const { words, count } = batch;
+      if (!native.enqueue(instance, this.#lane, words, count, slot, startedMicros, deadlineMicros))
+        this.#call();
+    });
   }
 
   /** Lets every worker take late answers and let go of what was closed. */
   async sweep(): Promise<void> {
-    const task = this.#task('sweep', this.#claims, 0, 0, 0, 0);
+    const task = this.#task('sweep');
     const each = Array.from({ length: this.#options.workers }, () => this.#pool.run(task));
     await Promise.allSettled(each);
   }
 
   /** Waits for what runs (bounded by its deadlines), then ends the workers. */
   async stop(): Promise<void> {
-    await Promise.allSettled([...this.#running]);
+    if (this.#held.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#emptied = resolve;
+      });
+    }
+    await Promise.allSettled([...this.#called]);
     await this.#pool.destroy();
   }
 
-  #orExpired(
-    settled: Promise<number>,
-    batch: IoBatch,
-    slot: number,
-    deadlineMs: number,
-  ): Promise<number | undefined> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        if (Atomics.compareExchange(this.#claims, slot, CLAIM.open, CLAIM.expired) !== CLAIM.open) return;
-        for (let at = 9; at < batch.count * IO_WORDS; at += IO_WORDS) {
-          invariant(batch.words[at] === IO_PENDING, 'a batch in the queue is untouched');
-          batch.words[at] = -constants.errno.ETIMEDOUT;
-        }
-        settled.catch(() => {});
-        resolve(undefined);
-      }, deadlineMs);
-      settled.then(resolve, reject).finally(() => clearTimeout(timer));
-    });
+  /** Calls one more worker to the queue, unless all are there. */
+  #call(): void {
+    if (this.#called.size >= this.#options.workers) return;
+    const called = this.#pool.run(this.#task('batches')).then(
+      () => {
+        this.#called.delete(called);
+        // One that came while the last worker left had nobody to take it.
+        if (native.batchesWait(this.#options.instance, this.#lane)) this.#call();
+      },
+      (error: Error) => {
+        this.#called.delete(called);
+        this.#failQueued(error);
+      },
+    );
+    this.#called.add(called);
   }
 
-  #task(
-    kind: LaneTask['kind'],
-    words: Int32Array,
-    count: number,
-    startedMicros: number,
-    deadlineMs: number,
-    slot: number,
-  ): LaneTask {
+  #settle(slot: number, status: number): void {
+    const { lane } = this.#options;
+    this.#end(slot, status < 0 ? storageError(`the ring of a ${lane} worker`, -status) : false);
+  }
+
+  #expire(slot: number): void {
+    if (!native.withdraw(this.#options.instance, this.#lane, slot)) return;
+    freeSlot(slot);
+    const { batch } = this.#held.get(slot)!;
+    for (let at = 9; at < batch.count * IO_WORDS; at += IO_WORDS) {
+      invariant(batch.words[at] === IO_PENDING, 'a batch in the queue is untouched');
+      batch.words[at] = -constants.errno.ETIMEDOUT;
+    }
+    this.#end(slot, true);
+  }
+
+  #failQueued(error: Error): void {
+    for (const slot of [...this.#held.keys()]) {
+      if (!native.withdraw(this.#options.instance, this.#lane, slot)) continue;
+      freeSlot(slot);
+      this.#end(slot, error);
+    }
+  }
+
+  #end(slot: number, outcome: boolean | Error): void {
+    const held = this.#held.get(slot);
+    invariant(held !== undefined, 'a batch ends once');
+    this.#held.delete(slot);
+    clearTimeout(held.timer);
+    held.end(outcome);
+    if (this.#held.size === 0) this.#emptied?.();
+  }
+
+  #task(kind: LaneTask['kind']): LaneTask {
     const { instance, inflightBytes, inflightBytesBehindReads } = this.#options;
-    return {
-      kind,
-      instance,
-      lane: this.#lane,
-      words,
-      count,
-      startedMicros,
-      deadlineMicros: startedMicros + deadlineMs * 1000,
-      inflightBytes,
-      inflightBytesBehindReads,
-      claims: this.#claims,
-      slot,
-    };
+    return { kind, instance, lane: this.#lane, inflightBytes, inflightBytesBehindReads };
   }
 }

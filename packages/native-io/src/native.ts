@@ -6,8 +6,11 @@ export type JobId = number;
 
 /** Functions of the addon, as they are. Only `jobs.ts` calls those that return a `JobId`. */
 export interface Native {
+  /** Called for each job that ends, and with job 0 when batches were settled. */
   setHandler(handler: (job: JobId, errno: number, value: unknown) => void): void;
   abandonJob(job: JobId): void;
+  /** Pairs of slot and status (0 or minus errno) of batches that are done; returns how many. */
+  takeSettled(out: Int32Array): number;
 
   openInstance(root: string, probe: boolean): JobId;
   openFile(
@@ -45,16 +48,30 @@ export interface Native {
 
   probeUring(): string[];
   useThreads(instance: number, readThreads: number, writeThreads: number): void;
-  runBatch(
+  /**
+   * Queues a batch under a number of the caller's. Its words belong to native code until it is settled or withdrawn.
+   * Returns whether a worker waits for it.
+   */
+  enqueue(
     instance: number,
     lane: number,
     words: Int32Array,
     count: number,
+    slot: number,
     startedMicros: number,
     deadlineMicros: number,
+  ): boolean;
+  /** False when a worker has the batch. */
+  withdraw(instance: number, lane: number, slot: number): boolean;
+  batchesWait(instance: number, lane: number): boolean;
+  /** Runs the next batch on the ring of this thread; false when none came within the wait. */
+  runNext(
+    instance: number,
+    lane: number,
     inflightBytes: number,
     inflightBytesBehindReads: number,
-  ): number;
+    waitMicros: number,
+  ): boolean;
   sweep(instance: number, lane: number): void;
   closeInstance(instance: number): void;
   counters(instance: number, out: Float64Array): void;

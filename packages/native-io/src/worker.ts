@@ -1,38 +1,21 @@
 import { native } from './native.ts';
 
-/** What crosses to a worker. `slot` of `claims` says who has the batch: the worker or its deadline. */
+/** What crosses to a worker: a call to the queue of its lane, or to let go of what was closed. */
 export interface LaneTask {
-  kind: 'batch' | 'sweep';
+  kind: 'batches' | 'sweep';
   instance: number;
   lane: number;
-  words: Int32Array;
-  count: number;
-  startedMicros: number;
-  deadlineMicros: number;
   inflightBytes: number;
   inflightBytesBehindReads: number;
-  claims: Int32Array;
-  slot: number;
 }
 
-/** Values of a claim. */
-export const CLAIM = { open: 0, worker: 1, expired: 2 } as const;
+/** A worker that is out of batches waits this long for one: far more than a client takes between two requests. */
+const LINGER_MICROS = 2_000;
 
-/** A worker's whole work: one synchronous call a batch, on the ring of this thread. Returns 0 or minus errno. */
-export default function runLaneTask(task: LaneTask): number {
-  if (task.kind === 'sweep') {
-    native.sweep(task.instance, task.lane);
-    return 0;
-  }
-  if (Atomics.compareExchange(task.claims, task.slot, CLAIM.open, CLAIM.worker) !== CLAIM.open) return 0;
-  return native.runBatch(
-    task.instance,
-    task.lane,
-    task.words,
-    task.count,
-    task.startedMicros,
-    task.deadlineMicros,
-    task.inflightBytes,
-    task.inflightBytesBehindReads,
-  );
+/** A worker's whole work: one synchronous call a batch, on the ring of this thread. */
+export default function runLaneTask(task: LaneTask): void {
+  const { instance, lane, inflightBytes, inflightBytesBehindReads } = task;
+  if (task.kind === 'sweep') native.sweep(instance, lane);
+  // Back in JavaScript between any two batches, so that the thread can be ended.
+  else while (native.runNext(instance, lane, inflightBytes, inflightBytesBehindReads, LINGER_MICROS));
 }

@@ -64,7 +64,7 @@ export interface SharedTierOptions {
   /** Write bytes in flight while nobody reads, and while somebody does. Default 32 MiB and 1 MiB. */
   writeIdleBytes?: number;
   writeYieldingBytes?: number;
-  /** Read tasks in flight, bytes of one, and bytes of all. Default 4, 2 MiB, 16 MiB. */
+  /** Read tasks in flight, bytes of one, and bytes of all. Default 4, 4 MiB, 16 MiB. */
   readLanes?: number;
   readTaskBytes?: number;
   readInFlightBytes?: number;
@@ -151,7 +151,7 @@ class Segments implements SegmentTier {
       { io, directory, clock, files: this.#files, pressure, counters },
       {
         lanes: options.readLanes ?? 4,
-        taskBytes: options.readTaskBytes ?? 2 * MIB,
+        taskBytes: options.readTaskBytes ?? 4 * MIB,
         inFlightBytes: options.readInFlightBytes ?? 16 * MIB,
       },
     );
