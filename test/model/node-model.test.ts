@@ -10,7 +10,7 @@ import {
   ROW_STATUS,
 } from '@refill/interface';
 import { LOAD_STATUS } from '@refill/store';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { settle } from '../fixtures/manual-clock.ts';
 import {
   createWorld,
@@ -49,19 +49,33 @@ interface Client {
   busy: boolean[];
   pinned: { slot: number; bytes: Uint8Array; view: Uint8Array; key: number }[];
   reserved: { slot: number; key: number; version: Version }[];
+  /** Keys given to `pin`, less those that `unpin` said it unpinned. */
+  kept: number;
 }
 
-t.test('any history of any sessions reads what was put or misses, and leaves nothing behind', async (t) => {
+/** What a history found wrong before its end, or '' after it met every check. `isBroken`: one byte of each load is wrong. */
+async function runHistory(t: Test, isBroken: boolean): Promise<string> {
   const world = await createWorld({
     paneUnits: [24, 24, 10],
     reserveWaitMs: 40,
     loadDeadlineMs: 60,
     seed: below(2 ** 30),
   });
+  world.shared.isBroken = isBroken;
   const versions = Array.from({ length: KEYS }, (): Version[] => []);
   const pending = new Set<Promise<void>>();
   const clients: Client[] = [];
-  const seen = { hits: 0, regionHits: 0, shared: 0, misses: 0, late: 0, noRoom: 0, deleted: 0, tooLong: 0 };
+  const seen = {
+    hits: 0,
+    regionHits: 0,
+    shared: 0,
+    misses: 0,
+    late: 0,
+    noRoom: 0,
+    deleted: 0,
+    tooLong: 0,
+    looks: 0,
+  };
   let nextVersion = 0;
   let wrong = '';
 
@@ -91,7 +105,17 @@ t.test('any history of any sessions reads what was put or misses, and leaves not
     const memory = new Uint8Array(LANES * LANE_BYTES);
     world.io.files.set(`r${nextVersion++}`, memory);
     const region = await session.registerRegion({ path: [...world.io.files.keys()].pop()! }, memory.length);
-    clients.push({ session, namespace, closed: false, region, memory, busy: [], pinned: [], reserved: [] });
+    clients.push({
+      session,
+      namespace,
+      closed: false,
+      region,
+      memory,
+      busy: [],
+      pinned: [],
+      reserved: [],
+      kept: 0,
+    });
   };
   const lanesFor = (client: Client, count: number): number[] => {
     const lanes = Array.from({ length: LANES }, (_, lane) => lane).filter((lane) => !client.busy[lane]);
@@ -226,14 +250,40 @@ t.test('any history of any sessions reads what was put or misses, and leaves not
     if (!same(pin.view, pin.bytes)) wrong ||= `pinned bytes of key ${pin.key} changed`;
     client.session.release(Uint32Array.of(pin.slot), 1);
   };
+  const counted = (what: string, answer: number | Promise<number>): void => {
+    const checked = (count: number): void => {
+      if (!Number.isInteger(count) || count < 0 || count > 3) wrong ||= `${what} of 3 keys answered ${count}`;
+    };
+    run(Promise.resolve(answer).then(checked));
+  };
+  /** What is present was put and not deleted; what a prefix counts is present too, when nothing happens in between. */
+  const look = (client: Client): void => {
+    const numbers = Array.from({ length: 3 }, () => below(KEYS));
+    const present = new Uint8Array(3);
+    const { session, namespace } = client;
+    if (session.exists(namespace, keysOf(...numbers), 3, present) !== undefined) return;
+    for (const [i, key] of numbers.entries()) {
+      if (present[i] === 1 && allowed(key).length === 0) wrong ||= `key ${key} exists and was deleted`;
+    }
+    const prefix = session.matchPrefix(namespace, keysOf(...numbers), 3);
+    const leading = present.indexOf(0) < 0 ? 3 : present.indexOf(0);
+    if (typeof prefix === 'number' && prefix !== leading) wrong ||= `prefix ${prefix} of [${present}]`;
+    seen.looks++;
+  };
   const small = (client: Client): void => {
     const keys = keysOf(below(KEYS), below(KEYS), below(KEYS));
     const { session, namespace } = client;
-    const choice = below(5);
+    const choice = below(6);
     if (choice === 0) session.touch(namespace, keys, 3);
-    else if (choice === 1) run(Promise.resolve(session.prefetch(namespace, keys, 3)).then(() => {}));
-    else if (choice === 2) run(Promise.resolve(session.pin(namespace, keys, 3, below(60))).then(() => {}));
-    else if (choice === 3) session.unpin(namespace, keys, 3);
+    else if (choice === 1) counted('prefetch', session.prefetch(namespace, keys, 3));
+    else if (choice === 2) {
+      client.kept += 3;
+      counted('pin', session.pin(namespace, keys, 3, below(60)));
+    } else if (choice === 3) {
+      const count = session.unpin(namespace, keys, 3);
+      client.kept -= count;
+      if (count > 3 || client.kept < 0) wrong ||= 'more was unpinned than was pinned';
+    } else if (choice === 4) look(client);
     else run(session.flush(1 + below(100)).then(() => {}));
   };
   const close = (client: Client): void => {
@@ -278,6 +328,7 @@ t.test('any history of any sessions reads what was put or misses, and leaves not
     if (random() < 0.3) await settle();
     if (step % 100 === 0) world.arena.allocator.check();
   }
+  if (isBroken) return wrong;
   t.equal(wrong, '', 'every answer was right at every step');
 
   // Calm: everything that is under way ends well.
@@ -291,7 +342,7 @@ t.test('any history of any sessions reads what was put or misses, and leaves not
     world.io.letLateGo();
     world.shared.letLateGo();
     await world.clock.advance(50);
-    if (turn > 500) return t.fail(`${pending.size} calls never settled`);
+    if (turn > 500) throw new Error(`${pending.size} calls never settled`);
   }
   t.equal(wrong, '', 'every answer was right to the end');
   for (const client of [...clients]) close(client);
@@ -310,7 +361,7 @@ t.test('any history of any sessions reads what was put or misses, and leaves not
     await session.get(namespace, keysOf(key), 1, 100, rows);
     const row = readRow(world, rows);
     if (isShared && row.status !== ROW_STATUS.hit)
-      return t.fail(`key ${key} is stored and reads ${row.status}`);
+      throw new Error(`key ${key} is stored and reads ${row.status}`);
     if (row.status !== ROW_STATUS.hit) continue;
     check('the last get', key, row.bytes, allowed(key));
     session.release(Uint32Array.of(row.slot), 1);
@@ -326,6 +377,15 @@ t.test('any history of any sessions reads what was put or misses, and leaves not
   await world.node.stop();
   t.comment(JSON.stringify({ ...seen, evictions: world.node.status().arena.evictions }));
   for (const [what, count] of Object.entries(seen)) t.ok(count > 0, `the history had ${what}`);
+  return wrong;
+}
+
+t.test('any history of any sessions reads what was put or misses, and leaves nothing behind', async (t) => {
+  await runHistory(t, false);
+});
+
+t.test('the model is no decoration: a tier that returns one wrong byte is found out', async (t) => {
+  t.match(await runHistory(t, true), /that nobody may read/);
 });
 
 function same(a: Uint8Array, b: Uint8Array): boolean {
