@@ -1,13 +1,20 @@
-export * from './arena.ts';
+export * from './arena/arena.ts';
+export * from './arena/slot-allocator.ts';
+export type { NodeComponents, NodeOptions } from './node/node-parts.ts';
+export * from './node/store-node.ts';
 export {
   createSharedTier,
   type SegmentTier,
   type SharedTierOptions,
   type SharedTierParts,
-} from './create-shared-tier.ts';
-export type { NodeComponents, NodeOptions } from './node-parts.ts';
-export { type RebuildOptions, type RebuildParts, type RebuildProgress, rebuildDirectory } from './rebuild.ts';
-export { type RecoveryParts, type RecoveryReport, recoverSegments } from './recovery.ts';
+} from './segment/create-shared-tier.ts';
+export {
+  type RebuildOptions,
+  type RebuildParts,
+  type RebuildProgress,
+  rebuildDirectory,
+} from './segment/rebuild.ts';
+export { type RecoveryParts, type RecoveryReport, recoverSegments } from './segment/recovery.ts';
 export type { ServerBounds, ServerCounters } from './server/bounds.ts';
 export {
   type NodeServer,
@@ -16,5 +23,3 @@ export {
   serveNode,
 } from './server/serve-node.ts';
 export * from './shared-tier.ts';
-export * from './slot-allocator.ts';
-export * from './store-node.ts';

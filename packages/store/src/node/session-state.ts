@@ -1,0 +1,67 @@
+import { RefillError } from '@refill/interface';
+import { Pins } from '../arena/pins.ts';
+import type { NodeCore } from './node-parts.ts';
+
+/** A call that waits; ended at once when its session closes. */
+export interface WaitingCall {
+  cancel(): void;
+}
+
+/** What a session holds, for the steps of its calls. */
+export interface SessionState {
+  readonly core: NodeCore;
+  /** Never used again in the life of a node: what a closed session left cannot be taken for another's. */
+  readonly number: number;
+  isClosed: boolean;
+  /** Indexes of namespaces that this session opened. */
+  readonly namespaces: Set<number>;
+  /** Handed out by reads, until `release`. */
+  readonly pins: Pins;
+  /** Kept by `pin`, until `unpin`. */
+  readonly kept: Pins;
+  readonly reservations: Pins;
+  readonly waiting: Set<WaitingCall>;
+  /** Keys of reads under way, which may become pins. */
+  pendingPins: number;
+  /** Blocks lost that this session was told of. */
+  lostSeen: number;
+}
+
+export function createSessionState(core: NodeCore, number: number): SessionState {
+  return {
+    core,
+    number,
+    isClosed: false,
+    namespaces: new Set(),
+    pins: new Pins(),
+    kept: new Pins(),
+    reservations: new Pins(),
+    waiting: new Set(),
+    pendingPins: 0,
+    lostSeen: core.behind.lost,
+  };
+}
+
+export function checkOpen(state: SessionState): void {
+  if (state.isClosed) throw new RefillError('ERR_NODE_CLOSED', 'the session is closed');
+}
+
+export function checkNamespace(state: SessionState, namespace: number): void {
+  if (!state.namespaces.has(namespace)) {
+    throw new RefillError('ERR_NAMESPACE_UNKNOWN', `namespace ${namespace} is not open in this session`, {
+      fix: 'Open it first',
+    });
+  }
+}
+
+/** Refuses a read of `count` keys that could exceed the pins of a session. */
+export function checkPinRoom(state: SessionState, count: number): void {
+  const held = state.pins.total + state.kept.total + state.pendingPins;
+  if (held + count > state.core.options.pinsPerSessionMax) {
+    throw new RefillError(
+      'ERR_LIMIT',
+      `${count} keys more would exceed ${state.core.options.pinsPerSessionMax} pins, ${held} are held`,
+      { fix: 'Release slots, or read fewer keys a call' },
+    );
+  }
+}

@@ -1,0 +1,55 @@
+import t from 'tap';
+import { S3Fifo } from '../../../packages/store/src/arena/s3-fifo.ts';
+
+function fifoOf(count: number): S3Fifo {
+  const fifo = new S3Fifo(100);
+  fifo.grow(count + 10);
+  for (let id = 0; id < count; id++) fifo.insert(id, 1, id + 1);
+  return fifo;
+}
+const every = () => true;
+
+t.test('newcomers leave in order, those used again stay', async (t) => {
+  const fifo = fifoOf(20);
+  fifo.touch(0);
+  fifo.touch(0);
+  const gone: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const id = fifo.victim(every, 100);
+    gone.push(id);
+    fifo.remove(id);
+  }
+  t.same(gone, [1, 2, 3, 4, 5]);
+});
+
+t.test('a scan does not push out what is used, and what comes back is kept', async (t) => {
+  const fifo = fifoOf(12);
+  const first = fifo.victim(every, 100);
+  fifo.remove(first);
+  fifo.insert(first, 1, first + 1);
+  for (let id = 12; id < 20; id++) fifo.insert(id, 1, id + 1);
+  const gone: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    const id = fifo.victim(every, 100);
+    gone.push(id);
+    fifo.remove(id);
+  }
+  t.notOk(gone.includes(first), 'its ghost led it past the small queue');
+});
+
+t.test('what may not go is parked until it may, and the work of a call is bounded', async (t) => {
+  const fifo = fifoOf(10);
+  t.equal(
+    fifo.victim(() => false, 4),
+    -1,
+    'gave up after four',
+  );
+  t.equal(
+    fifo.victim(() => false, 100),
+    -1,
+    'all are parked',
+  );
+  t.equal(fifo.victim(every, 100), -1);
+  fifo.unpark(7);
+  t.equal(fifo.victim(every, 100), 7);
+});
