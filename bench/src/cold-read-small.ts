@@ -6,8 +6,8 @@ import type { BenchContext, Result, Scenario } from './scenario.ts';
 import { StoredSet } from './stored-set.ts';
 import { KIB, MIB, sizeName } from './units.ts';
 
-const SHAPE = { keysPerRequest: 16, inFlight: 2 };
-const NOTE = 'ours 16 keys a request, 2 requests in flight';
+const SHAPE = { keysPerRequest: 16, inFlight: 4 };
+const NOTE = 'ours 16 keys a request, 4 requests in flight';
 
 /** Small blocks: neighbours of a prompt merge into runs and keep up with large reads; random ones with plain C. */
 export const coldReadSmall: Scenario = {
