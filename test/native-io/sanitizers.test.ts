@@ -20,8 +20,8 @@ t.test('the native layers run clean under AddressSanitizer and UBSan', { timeout
     '-fno-sanitize-recover=all',
   ];
   const built = spawnSync('g++', [...flags, ...units.map((name) => join(sources, name)), '-o', program]);
-  if (/cannot find.*lib(a|ub)san/.test(built.stderr.toString())) {
-    t.comment('the sanitizers are not installed');
+  if (process.env.CI !== 'true' && /cannot find.*lib(a|ub)san/.test(built.stderr.toString())) {
+    t.plan(0, 'needs the sanitizer libraries of g++');
     return;
   }
   t.equal(built.status, 0, built.stderr.toString());
