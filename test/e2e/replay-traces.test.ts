@@ -102,7 +102,7 @@ for (const [arena, blockBytes, how] of [
       t.equal(result.hitRate, result.idealHitRate);
       t.ok(result.hitRate > 0.3, `${result.hitRate}`);
       const fromShared = result.tiers.shared.blocks;
-      if (arena === '64MiB') t.ok(fromShared > result.tiers.dram.blocks, `${fromShared} from segments`);
+      if (arena === '64MiB') t.ok(fromShared > 300, `${fromShared} from segments`);
       else t.equal(fromShared, 0);
     });
   }
