@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import type { Logger } from '@libp2p/interface';
 import { type IoReport, type NodeStatus, RefillError } from '@refill/interface';
 import { createArena, createSharedTier, createStoreNode, recoverSegments, serveNode } from '@refill/store';
@@ -82,7 +83,15 @@ async function start(config: Config, log: Logger, unwind: Unwind): Promise<Runni
   unwind.push('node', () => node.stop());
 
   const server = serveNode(
-    { node, clock, log: log.newScope('server'), takePassedFd: (token) => io.takePassedFd(token) },
+    {
+      node,
+      clock,
+      log: log.newScope('server'),
+      takePassedFd: (token) => {
+        const fd = io.takePassedFd(token);
+        return fd === undefined ? undefined : { fd, close: () => closeSync(fd) };
+      },
+    },
     { socketPath: paths.socket, fdSocketPath: paths.fdSocket },
   );
   await server.start();
