@@ -12,7 +12,7 @@ export class CommitBuffer {
   #epoch = 0;
   #count = 0;
   readonly #yields: (rows: Uint32Array, row: number) => Promise<boolean>;
-  /** Blocks that the directory did not have. */
+  /** Blocks whose place the directory has now, or had already. */
   accepted = 0;
 
   /** `yields`: whether what the directory has under the key of a row gives up its place to the row. */

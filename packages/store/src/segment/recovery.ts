@@ -41,7 +41,7 @@ export interface RecoveryOptions {
 export interface RecoveryReport {
   /** Segments that an earlier incarnation left open and that are closed now. */
   segments: number;
-  /** Blocks that the directory did not have. */
+  /** Blocks of those segments that are in the directory now, most of them from before. */
   blocks: number;
   /** Blocks of the last batches whose payloads were not whole. */
   torn: number;
