@@ -88,12 +88,17 @@ function place({ name, package: one, find }) {
   return hits[0];
 }
 
+/** The environment without what a surrounding run of tap put there. */
+const plain = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('TAP') && name !== 'NODE_OPTIONS'),
+);
+
 /** Whether a test file passes in the copy. One that takes too long does not. */
 function passes(copy, test) {
   const child = spawn(process.execPath, [join(copy, 'test', test.replace(/\.ts$/, '.js'))], {
     cwd: copy,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, TAP_BAIL: '1', REFILL_SEED: process.env.REFILL_SEED ?? '1', REFILL_MUTATION: '1' },
+    env: { ...plain, TAP_BAIL: '1', REFILL_SEED: process.env.REFILL_SEED ?? '1' },
   });
   let output = '';
   child.stdout.on('data', (bytes) => (output += bytes));
@@ -123,7 +128,8 @@ export async function mutate(mutations, onDone = () => {}) {
           text.replace(expression(one.find), () => one.replace),
         );
         let killedBy;
-        for (const test of one.tests) if (!(await passes(copy, test)).good) killedBy ??= test;
+        for (const test of one.tests)
+          if (killedBy === undefined && !(await passes(copy, test)).good) killedBy = test;
         if (killedBy === undefined) survivors.push(one.name);
         write(copy, path, text);
         onDone(one, killedBy);
