@@ -49,6 +49,12 @@ export const ERROR_CODES = {
   ERR_CONFIG: 21,
   /** A bug of Refill: an invariant broke, or something threw what nobody expected. The node's log has the trace. */
   ERR_INTERNAL: 22,
+  /** Another member cannot be reached, or the connection to it broke. */
+  ERR_PEER_UNREACHABLE: 23,
+  /** A stranger: wrong cluster secret, not on the list of peers, or a right that was forged, expired or another's. */
+  ERR_UNAUTHORIZED: 24,
+  /** The metadata service cannot be reached. Reads go on from what is known; writes wait, then are refused. */
+  ERR_METADATA_UNAVAILABLE: 25,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -1,6 +1,8 @@
 export * from './block-store.ts';
 export * from './checksum.ts';
 export * from './clock.ts';
+export * from './cluster.ts';
+export * from './control.ts';
 export * from './directory.ts';
 export * from './errors.ts';
 export * from './fingerprint.ts';
@@ -17,6 +19,7 @@ export * from './limits.ts';
 export * from './metadata-engine.ts';
 export * from './node.ts';
 export * from './page-memory.ts';
+export * from './peer-transport.ts';
 export * from './rows.ts';
 export * from './shared-memory.ts';
 export * from './wire.ts';

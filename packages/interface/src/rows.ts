@@ -73,10 +73,12 @@ export type Durability = keyof typeof DURABILITY;
 
 /**
  * Location of one block: `found, segment, offsetPages, lengthBytes, storedBytes, checksumLo, checksumHi, tokens,
- * flags, entry`. `segment` is the directory's index of the segment; `storedBytes` differs from `lengthBytes` only
- * for compressed payloads; `entry` is the directory's handle for `touch`, `ENTRY_NONE` when not in memory.
+ * flags, entry, holdersLo, holdersHi`. `segment` is the directory's index of the segment; `storedBytes` differs from
+ * `lengthBytes` only for compressed payloads; `entry` is the directory's handle for `touch`, `ENTRY_NONE` when not in
+ * memory; the holders are up to four nodes that have the block in DRAM, by slot (`ClusterMember`), 16 bits each, 0 for
+ * none: a hint. `found` is 0 for a block that is only in some node's DRAM.
  */
-export const LOCATION_ROW_WORDS = 10;
+export const LOCATION_ROW_WORDS = 12;
 export const LOCATION_ROW = {
   found: 0,
   segment: 1,
@@ -88,6 +90,8 @@ export const LOCATION_ROW = {
   tokens: 7,
   flags: 8,
   entry: 9,
+  holdersLo: 10,
+  holdersHi: 11,
 } as const;
 export const ENTRY_NONE = 0xffffffff;
 

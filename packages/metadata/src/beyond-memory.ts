@@ -115,4 +115,6 @@ function fillLocation(row: Uint32Array, rows: Uint32Array, at: number): void {
   rows[at + LOCATION_ROW.tokens] = row[COMMIT_ROW.tokens]!;
   rows[at + LOCATION_ROW.flags] = row[COMMIT_ROW.flags]!;
   rows[at + LOCATION_ROW.entry] = ENTRY_NONE;
+  rows[at + LOCATION_ROW.holdersLo] = 0;
+  rows[at + LOCATION_ROW.holdersHi] = 0;
 }

@@ -151,6 +151,8 @@ export class BlockIndex {
     rows[at + LOCATION_ROW.tokens] = page[row + INDEX_ROW.tokens]!;
     rows[at + LOCATION_ROW.flags] = stored >>> STORED_BITS;
     rows[at + LOCATION_ROW.entry] = entry;
+    rows[at + LOCATION_ROW.holdersLo] = 0;
+    rows[at + LOCATION_ROW.holdersHi] = 0;
   }
 
   /** Notes a use; an entry that has no block (any more) is passed over. */
