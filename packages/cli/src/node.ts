@@ -4,6 +4,7 @@ import { type IoReport, type NodeStatus, RefillError } from '@refill/interface';
 import { createArena, createSharedTier, createStoreNode, recoverSegments, serveNode } from '@refill/store';
 import type { Config } from './config/fields.ts';
 import { loadConfig, refuseUnknown } from './config/load.ts';
+import { takeFormerName } from './identity.ts';
 import { createLog } from './log.ts';
 import { openParts } from './parts.ts';
 import { needsRebuild, rebuildWith } from './rebuild.ts';
@@ -65,9 +66,19 @@ async function start(config: Config, log: Logger, unwind: Unwind): Promise<Runni
   const arena = createArena(io);
   const parts = { io, directory, scratch: arena.scratch, clock, chance, log: log.newScope('store') };
   const epoch = await directory.acquireEpoch(config.node);
-  const recovered = await recoverSegments(parts, { node: config.node, epoch });
+  const recovered = await recoverSegments(parts, {
+    node: config.node,
+    epoch,
+    isFormer: (name) => takeFormerName(io, name),
+  });
   if (recovered.segments > 0 || recovered.unreadable > 0) log('recovered segments: %o', recovered);
-  const sharedTier = createSharedTier(parts, { node: config.node, epoch, segmentBytes: config.segmentBytes });
+  const { formerNodes } = recovered;
+  const sharedTier = createSharedTier(parts, {
+    node: config.node,
+    epoch,
+    formerNodes,
+    segmentBytes: config.segmentBytes,
+  });
   const node = createStoreNode(
     { io, arena, directory, sharedTier, clock, chance, log: log.newScope('node') },
     {
