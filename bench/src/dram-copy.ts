@@ -17,6 +17,8 @@ const SOURCE_BYTES = 512 * MIB;
 const COUNT: number = SOURCE_BYTES / BLOCK_BYTES;
 const KEYS = 8;
 const PASSES = 4;
+/** Requests under way: a reader asks for the next group before it is done with this one, so that no round trip waits. */
+const IN_FLIGHT = 2;
 
 interface Reader {
   node: ServedNode;
@@ -51,13 +53,18 @@ export const dramCopy: Scenario = {
             bytes,
           }),
         ),
-      copy: () => timed(reader, copyFromViews),
-      into: () => timed(reader, readInto),
-      view: () => timed(reader, viewOnly),
+      copy: () => timed(reader, copyFromViews, IN_FLIGHT),
+      into: () => timed(reader, readInto, IN_FLIGHT),
+      view: () => timed(reader, viewOnly, 1),
     });
     await region.unregister();
     memory.free();
-    const row = { unit: 'GB/s', against: 'one-thread memcpy, 4 MiB', target: '>= 0.95' };
+    const row = {
+      unit: 'GB/s',
+      against: 'one-thread memcpy, 4 MiB',
+      note: `${IN_FLIGHT} requests of ${KEYS} blocks under way`,
+      target: '>= 0.95',
+    };
     const viewUs = lanes.view.map((sample) => sample.p50Us!);
     return [
       compared({ ...row, name: 'dram-copy/4MiB/from-view' }, lanes.copy, lanes.memcpy),
@@ -80,17 +87,22 @@ export const dramCopy: Scenario = {
 async function timed(
   reader: Reader,
   read: (reader: Reader, packed: Uint8Array, first: number) => Promise<void>,
+  inFlight: number,
 ): Promise<Sample> {
   const latenciesUs: number[] = [];
   const cpu = new CpuMeter([reader.node.pid]);
-  const began = performance.now();
-  for (let pass = 0; pass < PASSES; pass++) {
-    for (let first = 0; first < COUNT; first += KEYS) {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < COUNT * PASSES) {
+      const first = next % COUNT;
+      next += KEYS;
       const at = performance.now();
       await read(reader, reader.keys.subarray(first * KEY_BYTES, (first + KEYS) * KEY_BYTES), first);
       latenciesUs.push((performance.now() - at) * 1000);
     }
-  }
+  };
+  const began = performance.now();
+  await Promise.all(Array.from({ length: inFlight }, lane));
   const seconds = (performance.now() - began) / 1000;
   return sampleOf(SOURCE_BYTES * PASSES, seconds, cpu.seconds(), latenciesUs);
 }

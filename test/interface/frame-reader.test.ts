@@ -133,3 +133,37 @@ t.test('no stream makes it crash or hold more than one frame', async (t) => {
   }
   t.ok(refused > 0, `${refused} of ${rounds} streams refused`);
 });
+
+t.test('a buffer that is filled in part is read up to its end only', (t) => {
+  const requests: number[] = [];
+  const reader = new FrameReader((frame) => requests.push(frame.request));
+  const words = new Uint32Array(16);
+  for (const [i, at] of [0, 8].entries()) {
+    words[at] = 32;
+    words[at + 1] = 16;
+    words[at + 2] = i + 1;
+  }
+  const buffer = new Uint8Array(words.buffer);
+  reader.push(buffer, 32);
+  t.strictSame(requests, [1]);
+  reader.push(buffer.subarray(32), 20);
+  t.equal(reader.pendingBytes, 20);
+  reader.push(buffer.subarray(52), 12);
+  t.strictSame(requests, [1, 2]);
+  t.end();
+});
+
+t.test('a frame in the chunk cannot be given away, an assembled one can', (t) => {
+  const given: boolean[] = [];
+  const reader = new FrameReader(() => given.push(reader.giveAway()));
+  const words = new Uint32Array(8);
+  words[0] = 32;
+  words[1] = 16;
+  words[2] = 1;
+  const chunk = new Uint8Array(words.buffer);
+  reader.push(chunk);
+  reader.push(chunk.subarray(0, 12));
+  reader.push(chunk.subarray(12));
+  t.strictSame(given, [false, true]);
+  t.end();
+});

@@ -1,27 +1,16 @@
 import { randomFillSync } from 'node:crypto';
-import type { Chance, Clock } from '@refill/interface';
+import { type Chance, type Clock, clockOf } from '@refill/interface';
 
 /** The machine's own time. The only place of Refill that reads it; everything else gets a `Clock`. */
-export const systemClock: Clock = {
+export const systemClock: Clock = clockOf({
   nowMs: () => performance.now(),
   wallMs: () => Date.now(),
-  after(delayMs, callback) {
-    const dueMs = performance.now() + delayMs;
-    let timer: NodeJS.Timeout;
-    // Timers count whole milliseconds of the event loop's own clock and may fire up to one too early for this one:
-    // whoever looks at the clock in the callback must find the time passed.
-    const wait = (ms: number): void => {
-      timer = setTimeout(() => {
-        const leftMs = dueMs - performance.now();
-        if (leftMs > 0) wait(leftMs);
-        else callback();
-      }, Math.ceil(ms));
-      timer.unref();
-    };
-    wait(delayMs);
+  timer(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    timer.unref();
     return () => clearTimeout(timer);
   },
-};
+});
 
 /** The operating system's randomness. */
 export const systemChance: Chance = {

@@ -13,6 +13,7 @@ import {
 import { Remaining } from './deadline.ts';
 import type { Link } from './link.ts';
 import { ClientNamespace } from './namespace.ts';
+import { OpenNamespace } from './open-namespace.ts';
 import { registerRegion } from './region.ts';
 
 /** The store behind one link. */
@@ -30,9 +31,9 @@ export class ClientStore implements BlockStore {
     fingerprint: Fingerprint,
     options: CallOptions & { policy?: Partial<NamespacePolicy> } = {},
   ): Promise<BlockNamespace> {
-    const namespace = new ClientNamespace(this.#link, fingerprint, options.policy ?? {});
+    const namespace = new OpenNamespace(this.#link, fingerprint, options.policy ?? {});
     await namespace.open(options);
-    return namespace;
+    return new ClientNamespace(namespace);
   }
 
   async flush(options?: CallOptions): Promise<void> {

@@ -66,7 +66,7 @@ export class NodeConnection {
         buffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
         callback: (length, buffer) => {
           try {
-            reader.push(buffer.subarray(0, length));
+            reader.push(buffer, length);
           } catch (error) {
             this.lose(error as Error);
           }

@@ -4,8 +4,40 @@ export interface Clock {
   nowMs(): number;
   /** Wall-clock milliseconds since 1970, for people and recency only: never for a safety decision. */
   wallMs(): number;
-  /** Calls back once after `delayMs`. The returned function cancels it. Does not keep the process alive. */
+  /**
+   * Calls back once after `delayMs`: never before `nowMs` has moved on by so much, so that whoever looks at the clock
+   * in the callback finds the time passed. The returned function cancels it. Does not keep the process alive.
+   */
   after(delayMs: number, callback: () => void): () => void;
+}
+
+/** What a machine has to tell time by. Its timers may fire early: those of Node do, by up to a millisecond. */
+export interface TimeSource {
+  nowMs(): number;
+  wallMs(): number;
+  /** Calls back after about `delayMs`; the returned function cancels it. Does not keep the process alive. */
+  timer(delayMs: number, callback: () => void): () => void;
+}
+
+/** A clock of a machine's own time: waits on when a timer was early. */
+export function clockOf(source: TimeSource): Clock {
+  return {
+    nowMs: () => source.nowMs(),
+    wallMs: () => source.wallMs(),
+    after(delayMs, callback) {
+      const dueMs = source.nowMs() + delayMs;
+      let cancel: () => void;
+      const wait = (ms: number): void => {
+        cancel = source.timer(Math.ceil(ms), () => {
+          const leftMs = dueMs - source.nowMs();
+          if (leftMs > 0) wait(leftMs);
+          else callback();
+        });
+      };
+      wait(delayMs);
+      return () => cancel();
+    },
+  };
 }
 
 /** Source of randomness. */

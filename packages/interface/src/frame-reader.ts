@@ -43,21 +43,22 @@ export class FrameReader {
   /**
    * Takes the next bytes of the stream and calls back for every frame that they complete. The chunk may be reused
    * when this returns, unless a callback kept views of it. Throws `ERR_PROTOCOL` for a length that cannot be; after
-   * that the stream has no meaning any more and every call throws the same.
+   * that the stream has no meaning any more and every call throws the same. `end` is where the bytes end, when the
+   * chunk is a buffer that was filled in part.
    */
-  push(chunk: Uint8Array): void {
+  push(chunk: Uint8Array, end: number = chunk.length): void {
     if (this.#failed !== undefined) throw this.#failed;
     let at = 0;
-    while (at < chunk.length) {
-      if (this.#filled > 0 || (chunk.byteOffset + at) % 8 !== 0 || chunk.length - at < FRAME_HEADER_BYTES) {
-        at = this.#assemble(chunk, at);
+    while (at < end) {
+      if (this.#filled > 0 || (chunk.byteOffset + at) % 8 !== 0 || end - at < FRAME_HEADER_BYTES) {
+        at = this.#assemble(chunk, at, end);
         continue;
       }
       const words = this.#wordsOf(chunk.buffer);
       const word = (chunk.byteOffset + at) / 4;
       const length = this.#check(words[word]!);
-      if (chunk.length - at < length) {
-        at = this.#assemble(chunk, at);
+      if (end - at < length) {
+        at = this.#assemble(chunk, at, end);
         continue;
       }
       this.#hand(words, word);
@@ -65,11 +66,15 @@ export class FrameReader {
     }
   }
 
-  /** Called while a frame is handed out: its memory is kept by the callee and will not be written again. */
-  giveAway(): void {
-    if (this.#frame.words !== this.#assembly) return;
+  /**
+   * Called while a frame is handed out: its memory is kept by the callee and will not be written again. False when
+   * that memory is the chunk's, for which whoever pushed it has to care.
+   */
+  giveAway(): boolean {
+    if (this.#frame.words !== this.#assembly) return false;
     this.#assembly = NOTHING;
     this.#assemblyBytes = new Uint8Array(0);
+    return true;
   }
 
   #hand(words: Uint32Array, at: number): void {
@@ -86,10 +91,10 @@ export class FrameReader {
   }
 
   /** Moves bytes of one frame into the assembly; answers where the rest of the chunk starts. */
-  #assemble(chunk: Uint8Array, at: number): number {
+  #assemble(chunk: Uint8Array, at: number, end: number): number {
     const goal = this.#needed === 0 ? FRAME_HEADER_BYTES : this.#needed;
     if (this.#assemblyBytes.length < goal) this.#grow(Math.max(goal, ASSEMBLY_BYTES));
-    const take = Math.min(goal - this.#filled, chunk.length - at);
+    const take = Math.min(goal - this.#filled, end - at);
     this.#assemblyBytes.set(chunk.subarray(at, at + take), this.#filled);
     this.#filled += take;
     if (this.#filled < goal) return at + take;

@@ -11,6 +11,7 @@ import { BlockIndex, hasParent, INDEX_ROW, INDEX_ROW_WORDS } from './block-index
 import type { Catalogue } from './catalogue.ts';
 import { findManifest, type Manifest, readPart } from './checkpoint.ts';
 import { CHECKPOINT_KEY, decodeBlock, decodeSmall, encodeSmall, SPACE, spaceRange } from './record.ts';
+import { warmUp } from './warm-up.ts';
 
 /** Bytes reserved for one more entry when asking whether the budget has room; pages come whole. */
 const ENTRY_BYTES = 96;
@@ -49,6 +50,7 @@ export async function markCheckpoint(engine: MetadataEngine, manifest: Manifest)
  * change, so a crash at any point is followed by a full reading.
  */
 export async function loadIndex(loading: Loading): Promise<Loaded> {
+  warmUp();
   const { engine, files } = loading;
   const [mark] = await engine.getMany([CHECKPOINT_KEY]);
   if (mark !== undefined) await engine.write([{ key: CHECKPOINT_KEY, value: undefined }], { durable: true });

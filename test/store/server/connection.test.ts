@@ -5,6 +5,7 @@ import {
   KEYS_PER_CALL_MAX,
   REGIONS_PER_CLIENT_MAX,
   REPLY_BIT,
+  RESERVE_ROW,
 } from '@refill/interface';
 import t from 'tap';
 import { keys, serveDouble, until } from '../../fixtures/served-double.ts';
@@ -301,3 +302,33 @@ function newerHello(): Uint8Array {
   hello.set([9, 0, 9, 0], 36);
   return hello;
 }
+
+t.test('what is received later does not change a request that is under way', async (t) => {
+  const { node, server, socketPath } = await serveDouble(t);
+  const client = await WireClient.ready(socketPath);
+  const put = new Uint8Array(80);
+  put.set(KEY);
+  put[64] = 100;
+  client.socket.write(frameOf({ type: FRAME.reserve, request: 5, namespace: 1, count: 1, body: put }));
+  const { body: row } = await client.answer(2);
+  const words = new Uint32Array(row.buffer.slice(row.byteOffset, row.byteOffset + row.length));
+  const slot = new Uint8Array(Uint32Array.of(words[RESERVE_ROW.slot]!).buffer);
+  client.socket.write(frameOf({ type: FRAME.commit, request: 6, count: 1, body: slot }));
+  await client.answer(3);
+  let finish = () => {};
+  node.before = (call) =>
+    call === 'exists' ? new Promise<void>((resolve) => (finish = resolve)) : undefined;
+  client.socket.write(frameOf({ type: FRAME.exists, request: 7, namespace: 1, count: 1, body: KEY }));
+  for (let i = 0; i < 8; i++) {
+    const { frames } = server.counters;
+    client.socket.write(
+      frameOf({ type: FRAME.touch, request: 8 + i, namespace: 1, count: 1, body: keys(9)[8]! }),
+    );
+    await until(() => server.counters.frames > frames);
+  }
+  finish();
+  await until(() => client.answers.some((answer) => answer.request === 7));
+  const answer = client.answers.find(({ request }) => request === 7);
+  t.equal(answer?.body[0], 1, 'its key was still there to be found');
+  client.socket.destroy();
+});

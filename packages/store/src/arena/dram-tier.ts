@@ -1,24 +1,15 @@
-import { ENTRY_NONE, invariant, KeyTable, SLOT_UNIT_BYTES } from '@refill/interface';
+import { invariant, SLOT_UNIT_BYTES } from '@refill/interface';
 import { type Arena, unitsOf } from './arena.ts';
-import { BLOCK_FLAG_BITS, BLOCK_STATE, BlockColumns } from './block-columns.ts';
+import { BLOCK_FLAG_BITS, BLOCK_STATE } from './block-columns.ts';
+import { HeldBlocks } from './held-blocks.ts';
 import { makeRoom } from './make-room.ts';
-import { PutNotes } from './put-notes.ts';
-import { S3Fifo } from './s3-fifo.ts';
 import { OWNER_NONE } from './slot-allocator.ts';
 
 const { free, reserved, dirty, clean, loading, quarantined } = BLOCK_STATE;
 const { linked, stored, storing, released, unstored } = BLOCK_FLAG_BITS;
 
-/**
- * Blocks in the arena. A block is an id of the key table, which is also its slot's handle. An id lives until its key
- * no longer leads to it, nobody pins it, no I/O borrows it and it is not quarantined: whichever ends last frees the slot.
- */
-export class DramTier {
-  readonly columns: BlockColumns = new BlockColumns();
-  readonly notes: PutNotes = new PutNotes();
-  readonly arena: Arena;
-  readonly #table: KeyTable;
-  readonly #fifo: S3Fifo;
+/** Blocks in the arena and the life of each: `docs/internals/arena.md` has the table of its states. */
+export class DramTier extends HeldBlocks {
   /** Makes `isEvictable` a function without a receiver, made once. */
   readonly #isEvictable = (id: number): boolean => this.isEvictable(id);
   /** What else waits for a quarantined slot: rare, so not a column. */
@@ -27,62 +18,10 @@ export class DramTier {
   /** Linked blocks whose store failed, and how many of those were evicted: lost. */
   unstored = 0;
   lost = 0;
-  #pinnedUnits = 0;
-  #quarantinedUnits = 0;
 
   constructor(arena: Arena, seed: number) {
-    this.arena = arena;
-    this.#table = new KeyTable({ seed });
-    this.#fifo = new S3Fifo(arena.allocator.units);
+    super(arena, seed);
     arena.makeRoom = (units, owner) => this.#makeRoom(units, owner);
-  }
-
-  /** Blocks that a key leads to. */
-  get blocks(): number {
-    return this.#table.size;
-  }
-
-  get usedBytes(): number {
-    return (this.arena.allocator.units - this.arena.allocator.freeUnits) * SLOT_UNIT_BYTES;
-  }
-
-  get pinnedBytes(): number {
-    return this.#pinnedUnits * SLOT_UNIT_BYTES;
-  }
-
-  get quarantinedBytes(): number {
-    return this.#quarantinedUnits * SLOT_UNIT_BYTES;
-  }
-
-  find(namespace: number, keys: Uint32Array, wordOffset: number): number {
-    return this.#table.find(namespace, keys, wordOffset);
-  }
-
-  findMany(namespace: number, keys: Uint32Array, count: number, out: Int32Array): void {
-    this.#table.findMany(namespace, keys, count, out);
-  }
-
-  copyKey(id: number, target: Uint32Array, wordOffset: number): void {
-    this.#table.copyKey(id, target, wordOffset);
-  }
-
-  namespaceOf(id: number): number {
-    return this.#table.namespaceOf(id);
-  }
-
-  /** Whether ids stand for complete blocks that may be handed out. */
-  isReadable(id: number): boolean {
-    const state = this.columns.state[id];
-    return state === clean || state === dirty;
-  }
-
-  isLinked(id: number): boolean {
-    return (this.columns.flags[id]! & linked) !== 0;
-  }
-
-  isEvictable(id: number): boolean {
-    const { state, pins, borrows } = this.columns;
-    return state[id] === clean && pins[id] === 0 && borrows[id] === 0;
   }
 
   /** Whether a new put of its key may take its place: its store failed, and nobody holds it. */
@@ -92,13 +31,8 @@ export class DramTier {
 
   /** Whether a put of the key at `keys[wordOffset ..]` must answer `exists`. */
   isTaken(namespace: number, keys: Uint32Array, wordOffset: number): boolean {
-    const id = this.#table.find(namespace, keys, wordOffset);
+    const id = this.table.find(namespace, keys, wordOffset);
     return id >= 0 && !this.isReplaceable(id);
-  }
-
-  /** Offset of the block's slot in the arena, bytes. */
-  offsetOf(id: number): number {
-    return this.columns.unit[id]! * SLOT_UNIT_BYTES;
   }
 
   /**
@@ -118,7 +52,7 @@ export class DramTier {
     let unit = this.arena.allocator.allocate(units, 0);
     if (unit < 0) unit = this.#makeRoom(units, 0);
     if (unit < 0) return -1;
-    const id = this.#insert(namespace, keys, wordOffset, state);
+    const id = this.insert(namespace, keys, wordOffset, state);
     this.arena.allocator.setOwner(unit, id);
     const { columns } = this;
     columns.unit[id] = unit;
@@ -132,7 +66,7 @@ export class DramTier {
   /** Takes a key without a slot, for a put straight from a region: nobody else can put it meanwhile. */
   takeKey(namespace: number, keys: Uint32Array, wordOffset: number): number {
     this.#clearWay(namespace, keys, wordOffset);
-    return this.#insert(namespace, keys, wordOffset, reserved);
+    return this.insert(namespace, keys, wordOffset, reserved);
   }
 
   /** The payload of a reserved block is complete: readable from now on, borrowed until it is stored or given up. */
@@ -152,9 +86,9 @@ export class DramTier {
     invariant(columns.state[id] === dirty, 'only a dirty block is stored');
     columns.state[id] = clean;
     columns.flags[id] = (columns.flags[id]! & ~storing) | (isStored ? stored : 0);
-    if (isStored) this.#forgetNote(id);
+    if (isStored) this.forgetNote(id);
     if (this.isLinked(id)) {
-      this.#fifo.insert(id, columns.units[id]!, this.#fingerprintOf(id));
+      this.admit(id);
       if (!isStored) this.#setUnstored(id, true);
     }
     this.giveBack(id);
@@ -165,7 +99,7 @@ export class DramTier {
     const { columns } = this;
     invariant(columns.state[id] === clean && this.isLinked(id), 'only a clean block is stored again');
     this.#setUnstored(id, false);
-    this.#fifo.remove(id);
+    this.fifo.remove(id);
     columns.state[id] = dirty;
     columns.borrows[id]!++;
   }
@@ -173,7 +107,7 @@ export class DramTier {
   /** Calls `visit` for unstored blocks until it answers false. Walks a column: not for a hot path. */
   forEachUnstored(visit: (id: number) => boolean): void {
     const { flags } = this.columns;
-    for (let id = 0; id < this.#table.idEnd && this.unstored > 0; id++) {
+    for (let id = 0; id < this.table.idEnd && this.unstored > 0; id++) {
       if ((flags[id]! & unstored) !== 0 && !visit(id)) return;
     }
   }
@@ -184,7 +118,7 @@ export class DramTier {
     invariant(columns.state[id] === loading, 'only a loading block is loaded');
     columns.state[id] = clean;
     columns.flags[id]! |= stored;
-    if (this.isLinked(id)) this.#fifo.insert(id, columns.units[id]!, this.#fingerprintOf(id));
+    if (this.isLinked(id)) this.admit(id);
     this.giveBack(id);
   }
 
@@ -218,7 +152,7 @@ export class DramTier {
     this.drop(id);
     if ((columns.flags[id]! & released) === 0) {
       columns.state[id] = quarantined;
-      this.#quarantinedUnits += columns.units[id]!;
+      this.quarantinedUnits += columns.units[id]!;
       if (whenReleased !== undefined) this.#whenReleased.set(id, whenReleased);
     } else {
       whenReleased?.();
@@ -232,101 +166,40 @@ export class DramTier {
     if (!Number.isInteger(unit) || unit >= this.arena.allocator.units) return;
     const { columns } = this;
     const id = this.arena.allocator.ownerOf(unit);
-    if (id < 0 || id >= this.#table.idEnd || columns.state[id] === free || columns.unit[id] !== unit) return;
+    if (id < 0 || id >= this.table.idEnd || columns.state[id] === free || columns.unit[id] !== unit) return;
     if (columns.state[id] !== quarantined) {
       columns.flags[id]! |= released;
       return;
     }
     columns.state[id] = reserved;
-    this.#quarantinedUnits -= columns.units[id]!;
+    this.quarantinedUnits -= columns.units[id]!;
     const whenReleased = this.#whenReleased.get(id);
     this.#whenReleased.delete(id);
-    this.#freeUnused(id);
+    this.freeUnused(id);
     whenReleased?.();
-  }
-
-  /** Notes a use, for eviction. */
-  touch(id: number): void {
-    this.#fifo.touch(id);
-  }
-
-  pin(id: number): void {
-    if (this.columns.pins[id]!++ === 0) this.#pinnedUnits += this.columns.units[id]!;
-    this.#fifo.touch(id);
-  }
-
-  unpin(id: number): void {
-    const { pins, units } = this.columns;
-    invariant(pins[id]! > 0, 'a pin is given back once');
-    if (--pins[id]! > 0) return;
-    this.#pinnedUnits -= units[id]!;
-    this.#idle(id);
-  }
-
-  /** I/O uses the slot: it is neither evicted nor freed until `giveBack`. */
-  borrow(id: number): void {
-    this.columns.borrows[id]!++;
-  }
-
-  giveBack(id: number): void {
-    invariant(this.columns.borrows[id]! > 0, 'a borrow is given back once');
-    if (--this.columns.borrows[id]! === 0) this.#idle(id);
   }
 
   /** The key no longer leads to the block; its slot is freed once nobody holds it. Idempotent. */
   drop(id: number): void {
     if (!this.isLinked(id)) return;
     this.#setUnstored(id, false);
-    this.#table.unlink(id);
+    this.table.unlink(id);
     this.columns.flags[id]! &= ~linked;
-    this.#fifo.remove(id);
-    this.#freeUnused(id);
+    this.fifo.remove(id);
+    this.freeUnused(id);
   }
 
-  /** Asserts that slots and blocks account for each other; answers units held by blocks. Walks everything. */
-  check(): number {
-    this.arena.allocator.check();
-    let [held, pinned, kept, memoryOnly] = [0, 0, 0, 0];
-    const { columns } = this;
-    for (let id = 0; id < this.#table.idEnd; id++) {
-      if (columns.state[id] === free) continue;
-      const isHeld = this.isLinked(id) || columns.pins[id]! > 0 || columns.borrows[id]! > 0;
-      invariant(isHeld || columns.state[id] === quarantined, 'somebody holds every block');
-      held += columns.units[id]!;
-      if ((columns.flags[id]! & unstored) !== 0) memoryOnly++;
-      if (columns.pins[id]! > 0) pinned += columns.units[id]!;
-      if (columns.state[id] === quarantined) kept += columns.units[id]!;
+  override check(): number {
+    let memoryOnly = 0;
+    for (let id = 0; id < this.table.idEnd; id++) {
+      if ((this.columns.flags[id]! & unstored) !== 0) memoryOnly++;
     }
-    invariant(
-      pinned === this.#pinnedUnits && kept === this.#quarantinedUnits,
-      'pinned and quarantined are counted',
-    );
     invariant(memoryOnly === this.unstored, 'unstored blocks are counted');
-    return held;
-  }
-
-  #insert(namespace: number, keys: Uint32Array, wordOffset: number, state: number): number {
-    const id = this.#table.insert(namespace, keys, wordOffset);
-    const { columns } = this;
-    columns.grow(this.#table.idEnd);
-    this.#fifo.grow(this.#table.idEnd);
-    columns.state[id] = state;
-    columns.flags[id] = linked;
-    columns.unit[id] = -1;
-    columns.units[id] = 0;
-    columns.lengthBytes[id] = 0;
-    columns.tokens[id] = 0;
-    columns.pins[id] = 0;
-    columns.borrows[id] = 0;
-    columns.outcome[id] = 0;
-    columns.owner[id] = 0;
-    columns.note[id] = -1;
-    columns.entry[id] = ENTRY_NONE;
-    return id;
+    return super.check();
   }
 
   #clearWay(namespace: number, keys: Uint32Array, wordOffset: number): void {
-    const id = this.#table.find(namespace, keys, wordOffset);
+    const id = this.table.find(namespace, keys, wordOffset);
     if (id >= 0 && this.isReplaceable(id)) this.drop(id);
   }
 
@@ -337,33 +210,10 @@ export class DramTier {
     this.unstored += isUnstored ? 1 : -1;
   }
 
-  #idle(id: number): void {
-    if (this.isEvictable(id)) this.#fifo.unpark(id);
-    this.#freeUnused(id);
-  }
-
-  #freeUnused(id: number): void {
-    const { columns } = this;
-    if (this.isLinked(id) || columns.pins[id]! > 0 || columns.borrows[id]! > 0) return;
-    if (columns.state[id] === quarantined) return;
-    invariant(columns.state[id] !== free, 'a block is freed once');
-    this.#forgetNote(id);
-    if (columns.unit[id]! >= 0) this.arena.allocator.free(columns.unit[id]!);
-    columns.state[id] = free;
-    columns.flags[id] = 0;
-    this.#table.release(id);
-  }
-
-  #forgetNote(id: number): void {
-    const note = this.columns.note[id]!;
-    if (note >= 0) this.notes.remove(note);
-    this.columns.note[id] = -1;
-  }
-
   #makeRoom(units: number, owner: number): number {
     return makeRoom(
       this.arena.allocator,
-      (stepsMax) => this.#fifo.victim(this.#isEvictable, stepsMax),
+      (stepsMax) => this.fifo.victim(this.#isEvictable, stepsMax),
       this.#isEvictable,
       (id) => {
         this.evictions++;
@@ -373,16 +223,6 @@ export class DramTier {
       this.columns.unit,
       units,
       owner,
-    );
-  }
-
-  #fingerprintOf(id: number): number {
-    const words = this.#table.keyOf(id);
-    return (
-      (words[0]! ^
-        Math.imul(words[5]!, 0x85ebca6b) ^
-        Math.imul(this.#table.namespaceOf(id) + 1, 0x9e3779b1)) >>>
-      0
     );
   }
 }

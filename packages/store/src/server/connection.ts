@@ -17,6 +17,7 @@ import {
 import { checkHeader } from './arguments.ts';
 import type { ServerBounds, ServerCounters } from './bounds.ts';
 import { Outbox } from './outbox.ts';
+import { receiving } from './receive.ts';
 import { HANDLERS } from './requests.ts';
 
 /** A descriptor that a client has passed. It belongs to whoever takes it, who closes it. */
@@ -65,17 +66,19 @@ export class ServerConnection {
   #ending = false;
   #closed = false;
   #paused = false;
+  #isReceivedKept = false;
   #stopStall: (() => void) | undefined;
   #onClosed: () => void;
 
-  constructor(parts: ConnectionParts, socket: Socket, onClosed: () => void) {
+  /** Takes over a socket of a server with `pauseOnConnect`. */
+  constructor(parts: ConnectionParts, accepted: Socket, onClosed: () => void) {
     this.parts = parts;
+    const socket = receiving(accepted, (bytes, length) => this.#data(bytes, length));
     this.#socket = socket;
     this.#onClosed = onClosed;
     this.outbox = new Outbox(socket);
     this.session = parts.node.openSession();
     this.#reader = new FrameReader((frame) => this.#frame(frame));
-    socket.on('data', (chunk: Buffer) => this.#data(chunk));
     socket.on('drain', () => this.#balance());
     socket.on('end', () => this.#ended());
     socket.on('error', (error) => parts.log.trace('connection: %s', error.message));
@@ -117,7 +120,7 @@ export class ServerConnection {
     const { request } = frame;
     const entry: Underway = { bytes: frame.lengthBytes, cancelled: false };
     // The session reads the frame's rows until it settles.
-    this.#reader.giveAway();
+    if (!this.#reader.giveAway()) this.#isReceivedKept = true;
     this.#underway.set(request, entry);
     this.#underwayBytes += entry.bytes;
     const settle = (write: () => void) => {
@@ -151,15 +154,18 @@ export class ServerConnection {
     entry.cancelled = true;
   }
 
-  #data(chunk: Uint8Array): void {
-    if (this.#ending) return;
+  /** Takes what was received; answers whether a request that is under way lies in it. */
+  #data(received: Uint8Array, length: number): boolean {
+    if (this.#ending) return false;
+    this.#isReceivedKept = false;
     try {
-      this.#reader.push(chunk);
+      this.#reader.push(received, length);
     } catch (error) {
       this.#fatal(error);
     }
     this.outbox.flush();
     this.#balance();
+    return this.#isReceivedKept;
   }
 
   #frame(frame: Frame): void {

@@ -1,30 +1,28 @@
 import {
-  FD_TOKEN_BYTES,
   FRAME,
   FRAME_FLAG,
   FRAME_HEADER_WORDS,
   type Frame,
   fillBytes,
-  getU64,
   jsonOf,
   KEY_BYTES,
   PUT_ROW_WORDS,
   READ_ROW,
   READ_ROW_WORDS,
   REGION_ROW_WORDS,
-  REGIONS_PER_CLIENT_MAX,
   REPLY_BIT,
   RESERVE_ROW,
   RESERVE_ROW_WORDS,
   RESERVE_STATUS,
   RefillError,
   ROW_STATUS,
-  textOf,
   utf8Of,
 } from '@refill/interface';
+import { answerCount, answerEmpty, answerRows, headerOf, slotsOf } from './answers.ts';
 import { checkBody, checkRows, deadlineOf } from './arguments.ts';
-import type { PassedFd, ServerConnection } from './connection.ts';
+import type { ServerConnection } from './connection.ts';
 import { namespaceRequest } from './namespace-request.ts';
+import { registerRegion } from './region-requests.ts';
 
 /** Answers one frame: at once, or by `connection.later`. */
 type Handler = (connection: ServerConnection, frame: Frame) => void;
@@ -189,15 +187,6 @@ function tableOf(handlers: Record<number, Handler>): readonly (Handler | undefin
   return table;
 }
 
-interface Header {
-  type: number;
-  request: number;
-}
-
-function headerOf(frame: Frame): Header {
-  return { type: frame.type, request: frame.request };
-}
-
 function durabilityOf(frame: Frame): 'memory' | 'shared' {
   return (frame.flags & FRAME_FLAG.shared) === 0 ? 'memory' : 'shared';
 }
@@ -215,65 +204,6 @@ function keysOf(connection: ServerConnection, frame: Frame): Uint32Array {
   checkNamespace(connection, frame);
   checkRows(frame, KEY_BYTES);
   return frame.body();
-}
-
-/** Lets `work` fill the rows of the reply where they will be sent from. */
-function answerRows(
-  connection: ServerConnection,
-  frame: Frame,
-  rowWords: number,
-  work: (rows: Uint32Array) => void | Promise<void>,
-  undo?: (rows: Uint32Array) => void,
-): void {
-  const { writer } = connection.outbox;
-  const { request, count } = frame;
-  const type = frame.type | REPLY_BIT;
-  const at = writer.begin(count * rowWords * 4);
-  const { words } = writer;
-  const body = at + FRAME_HEADER_WORDS;
-  const rows = words.subarray(body, body + count * rowWords);
-  const result = work(rows);
-  if (result === undefined) writer.end(words, at, type, 0, request, 0, 0, count, 0);
-  else {
-    connection.later(
-      frame,
-      result,
-      () => writer.end(words, at, type, 0, request, 0, 0, count, 0),
-      undo && (() => undo(rows)),
-    );
-  }
-}
-
-function answerCount(
-  connection: ServerConnection,
-  frame: Frame,
-  result: number | Promise<number>,
-  undo?: () => void,
-): void {
-  const header = headerOf(frame);
-  if (typeof result === 'number') answerEmpty(connection, header, result, 0);
-  else connection.later(frame, result, (count) => answerEmpty(connection, header, count, 0), undo);
-}
-
-function answerEmpty(connection: ServerConnection, header: Header, count: number, argument: number): void {
-  const { writer } = connection.outbox;
-  const at = writer.begin(0);
-  writer.end(writer.words, at, header.type | REPLY_BIT, 0, header.request, 0, 0, count, argument);
-}
-
-/** Slots of the rows that have this status, packed. */
-function slotsOf(
-  rows: Uint32Array,
-  rowWords: number,
-  row: { status: number; slot: number },
-  status: number,
-): [slots: Uint32Array, count: number] {
-  const slots = new Uint32Array(rows.length / rowWords);
-  let count = 0;
-  for (let at = 0; at < rows.length; at += rowWords) {
-    if (rows[at + row.status] === status) slots[count++] = rows[at + row.slot]!;
-  }
-  return [slots, count];
 }
 
 function exists(connection: ServerConnection, frame: Frame): void {
@@ -303,51 +233,5 @@ function openNamespace(connection: ServerConnection, frame: Frame): void {
     fillBytes(words, at, record.id);
     fillBytes(words, at, text, record.id.length);
     writer.end(words, at, FRAME.namespace | REPLY_BIT, 0, request, 0, record.index, text.length, 0);
-  });
-}
-
-function registerRegion(connection: ServerConnection, frame: Frame): void {
-  checkBody(frame, 8 + frame.count);
-  const header = headerOf(frame);
-  const sizeBytes = getU64(frame.words, frame.bodyAt);
-  if (connection.regions >= REGIONS_PER_CLIENT_MAX) {
-    throw new RefillError('ERR_LIMIT', `a client may register ${REGIONS_PER_CLIENT_MAX} regions`, {
-      fix: 'Unregister one, or register one larger region',
-    });
-  }
-  const source = sourceOf(connection, frame);
-  connection.regions++;
-  const work = connection.session
-    .registerRegion(source, sizeBytes)
-    .catch((error: unknown) => {
-      connection.regions--;
-      throw error;
-    })
-    // The engine has a descriptor of its own; without this the client's memory would outlive it.
-    .finally(() => {
-      if ('fd' in source) source.close();
-    });
-  connection.later(
-    frame,
-    work,
-    (region) => answerEmpty(connection, header, 0, region),
-    (region) => {
-      connection.regions--;
-      connection.session.unregisterRegion(region).catch((error: Error) => {
-        connection.parts.log.error('unregistering a cancelled region: %s', error.message);
-      });
-    },
-  );
-}
-
-function sourceOf(connection: ServerConnection, frame: Frame): { path: string } | PassedFd {
-  if ((frame.flags & FRAME_FLAG.token) === 0) return { path: textOf(frame, 8, frame.count) };
-  if (frame.count !== FD_TOKEN_BYTES) {
-    throw new RefillError('ERR_PROTOCOL', `a token is ${FD_TOKEN_BYTES} bytes, not ${frame.count}`);
-  }
-  const passed = connection.parts.takePassedFd?.(frame.bytes(8, FD_TOKEN_BYTES).slice());
-  if (passed !== undefined) return passed;
-  throw new RefillError('ERR_HANDLE_UNKNOWN', 'no file descriptor was passed under this token', {
-    fix: 'Pass it through the fd socket of this node first; it is kept for 30 s',
   });
 }

@@ -74,7 +74,7 @@ export function serveNode(parts: ServeNodeParts, options: ServeNodeOptions): Nod
       fdSocketPath: options.fdSocketPath,
     };
   };
-  const server = createServer((socket) => accept(socket));
+  const server = createServer({ pauseOnConnect: true }, (socket) => accept(socket));
 
   function accept(socket: Socket): void {
     if (connections.size >= bounds.connectionsMax) {
