@@ -114,6 +114,26 @@ export function metadataEngineCompliance(t: Test, create: (t: Test) => MetadataE
     t.same(await contents(engine), [...model].map(([key, value]) => `${key}=${value}`).sort());
   });
 
+  t.test('independent calls come after the others before them and before those after them', async (t) => {
+    const engine = await started(t);
+    const names = Array.from({ length: 8 }, (_, i) => `k${i}`);
+    const calls: Promise<boolean[]>[] = [];
+    for (let round = 0; round < 20; round++) {
+      calls.push(engine.write(names.map((name) => ({ key: bytes(name), value: undefined }))));
+      for (const name of names) {
+        const op = { key: bytes(name), value: bytes(`${round}`) };
+        calls.push(engine.write([op], { durable: round % 3 === 0, independent: true }));
+      }
+      const expect = { equals: bytes(`${round}`) };
+      calls.push(engine.write(names.map((name) => ({ key: bytes(name), value: bytes('x'), expect }))));
+    }
+    t.ok((await Promise.all(calls)).every((results) => results.every(Boolean)));
+    t.same(
+      await contents(engine),
+      names.map((name) => `${name}=x`),
+    );
+  });
+
   t.test('bytes returned belong to the caller', async (t) => {
     const engine = await started(t);
     await engine.write([{ key: bytes('k'), value: bytes('1') }]);

@@ -34,9 +34,11 @@ export interface MetadataEngine extends Startable {
   /**
    * Applies operations each on its own; one whose expectation fails changes nothing and reports false. Calls are
    * applied in the order they were made. With `durable` the promise resolves after the result survives a crash;
-   * concurrent durable calls share one sync (group commit).
+   * concurrent durable calls share one sync (group commit). With `independent` the caller says that no other
+   * independent call under way changes one of these keys to anything else: those may be applied in any order among
+   * themselves, still after every other call made before and before every one made after. Such a call has no conditions.
    */
-  write(ops: readonly EngineOp[], options?: { durable?: boolean }): Promise<boolean[]>;
+  write(ops: readonly EngineOp[], options?: { durable?: boolean; independent?: boolean }): Promise<boolean[]>;
   /** Records in key order, in chunks; a snapshot as of the call. */
   scan(range: EngineRange): AsyncIterable<readonly (readonly [key: Uint8Array, value: Uint8Array])[]>;
   /** Deletes a whole range; not atomic, idempotent. */

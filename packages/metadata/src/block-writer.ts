@@ -46,9 +46,9 @@ export async function commitInMemory(
     }
     // A repeated commit is written again: the first one may not have been durable.
     if (entry < 0 || (durable && accepted[i] === 1)) puts.add(rows, at);
-    if (puts.full) written.push(engine.write(puts.take(), { durable }));
+    if (puts.full) written.push(engine.write(puts.take(), { durable, independent: true }));
   }
-  written.push(engine.write(puts.take(), { durable }));
+  written.push(engine.write(puts.take(), { durable, independent: true }));
   await Promise.all(written);
 }
 

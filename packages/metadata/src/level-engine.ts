@@ -1,6 +1,7 @@
 import { type EngineOp, type EngineRange, type MetadataEngine, RefillError } from '@refill/interface';
 import { Level } from 'level';
-import { type Database, type Job, WriteGroup } from './write-group.ts';
+import type { Database } from './write-group.ts';
+import { WriteQueue } from './write-queue.ts';
 
 const SCAN_RECORDS = 1000;
 
@@ -12,17 +13,15 @@ export interface LevelEngineOptions {
 }
 
 /**
- * LevelDB behind the engine's contract. Writes go through one queue, so that conditions are decided in the order of
- * the calls; calls that wait meanwhile share a batch and its sync. One process holds the database at a time.
+ * LevelDB behind the engine's contract. Calls go through one queue, so that conditions are decided in the order of the
+ * calls; calls that wait meanwhile share a batch and its sync. One process holds the database at a time.
  */
 export class LevelEngine implements MetadataEngine {
   readonly name = 'level';
   readonly #path: string;
   #db: Database | undefined;
   readonly #cacheBytes: number;
-  #queue: Job[] = [];
-  #running = false;
-  #drained: Promise<void> = Promise.resolve();
+  readonly #queue = new WriteQueue();
 
   constructor({ path, cacheBytes = 8 * 1024 * 1024 }: LevelEngineOptions) {
     this.#path = path;
@@ -43,7 +42,7 @@ export class LevelEngine implements MetadataEngine {
   }
 
   async stop(): Promise<void> {
-    await this.#drained;
+    await this.#queue.drained();
     const db = this.#db;
     this.#db = undefined;
     await db?.close();
@@ -53,17 +52,17 @@ export class LevelEngine implements MetadataEngine {
     return this.#open.getMany(keys as Uint8Array[]);
   }
 
-  async write(ops: readonly EngineOp[], options: { durable?: boolean } = {}): Promise<boolean[]> {
+  async write(
+    ops: readonly EngineOp[],
+    options: { durable?: boolean; independent?: boolean } = {},
+  ): Promise<boolean[]> {
     if (ops.length === 0) return [];
-    const conditional = ops.some(({ expect }) => expect !== undefined);
-    let group = this.#queue.at(-1);
-    if (!(group instanceof WriteGroup) || group.conditional !== conditional || group.full) {
-      group = new WriteGroup(this.#open, conditional);
-      this.#queue.push(group);
+    const db = this.#open;
+    try {
+      return await this.#queue.write(db, ops, options);
+    } catch (error) {
+      throw writeError(error);
     }
-    const written = (group as WriteGroup).add(ops, options.durable === true);
-    this.#pump();
-    return written;
   }
 
   scan(range: EngineRange): AsyncIterable<readonly (readonly [key: Uint8Array, value: Uint8Array])[]> {
@@ -85,38 +84,17 @@ export class LevelEngine implements MetadataEngine {
   async clear(range: EngineRange): Promise<void> {
     const db = this.#open;
     return new Promise((resolve, reject) => {
-      this.#queue.push({
+      this.#queue.push(db, {
+        independent: false,
         run: async () => resolve(await db.clear(range)),
-        fail: reject,
+        fail: (error) => reject(writeError(error)),
       });
-      this.#pump();
     });
   }
 
   get #open(): Database {
     if (this.#db !== undefined) return this.#db;
     throw new RefillError('ERR_NODE_CLOSED', `the metadata database ${this.#path} is not open`);
-  }
-
-  #pump(): void {
-    if (this.#running) return;
-    this.#drained = this.#drain(this.#open);
-  }
-
-  /**
-   * Between two jobs the callers just answered get their turn: what they write next joins the waiting group, and
-   * fewer, larger groups need fewer syncs, which costs less than the disk's short pause.
-   */
-  async #drain(db: Database): Promise<void> {
-    this.#running = true;
-    // Calls made in the same turn join the first group.
-    await Promise.resolve();
-    for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
-      const current = job;
-      await current.run(db).catch((error) => current.fail(writeError(error)));
-      if (this.#queue.length > 0) await new Promise<void>((resolve) => setImmediate(resolve));
-    }
-    this.#running = false;
   }
 }
 

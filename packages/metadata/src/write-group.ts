@@ -4,8 +4,10 @@ import { holds, latin1 } from './expectation.ts';
 
 export type Database = Level<Uint8Array, Uint8Array>;
 
-/** What the engine's queue runs, one after the other. */
+/** What the engine's queue runs. */
 export interface Job {
+  /** May run beside others that may. */
+  readonly independent: boolean;
   run(db: Database): Promise<void>;
   fail(error: unknown): void;
 }
@@ -20,6 +22,7 @@ const GROUP_OPS_MAX = 16_384;
  */
 export class WriteGroup implements Job {
   readonly conditional: boolean;
+  readonly independent: boolean;
   readonly #batch: ReturnType<Database['batch']>;
   readonly #calls: {
     count: number;
@@ -31,8 +34,9 @@ export class WriteGroup implements Job {
   #count = 0;
   #durable = false;
 
-  constructor(db: Database, conditional: boolean) {
+  constructor(db: Database, { conditional, independent }: { conditional: boolean; independent: boolean }) {
     this.#batch = db.batch();
+    this.independent = independent;
     this.conditional = conditional;
   }
 

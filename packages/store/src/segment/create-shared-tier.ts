@@ -58,12 +58,13 @@ export interface SharedTierOptions {
   segmentBytes?: number;
   /** Payload bytes of one batch. Default 16 MiB. */
   batchBytes?: number;
+  /** Batches of one namespace under way: two being written, others in front of or behind that. Default 4. */
   batchesInFlight?: number;
   /** How long write-behind waits for company. Default 5 ms. */
   patienceMs?: number;
   /** Deadline of one I/O of a write. Default 30 s: a cut network hangs for that long. */
   writeDeadlineMs?: number;
-  /** Write bytes in flight while nobody reads, and while somebody does. Default 32 MiB and 1 MiB. */
+  /** Write bytes in flight while nobody reads, and while somebody does. Default 40 MiB and 2 MiB. */
   writeIdleBytes?: number;
   writeYieldingBytes?: number;
   /** Read tasks in flight, bytes of one, and bytes of all. Default 4, 4 MiB, 16 MiB. */
@@ -139,7 +140,7 @@ class Segments implements SegmentTier {
       epoch: options.epoch,
       segmentBytes,
       batchBytes: options.batchBytes ?? 16 * MIB,
-      batchesInFlight: options.batchesInFlight ?? 2,
+      batchesInFlight: options.batchesInFlight ?? 4,
       patienceMs: options.patienceMs ?? 5,
       writeDeadlineMs: options.writeDeadlineMs ?? 30_000,
     };
@@ -147,8 +148,9 @@ class Segments implements SegmentTier {
     const { counters } = this;
     const pressure = new ReadPressure(clock);
     const gate = new WriteGate(pressure, {
-      idleBytes: options.writeIdleBytes ?? 32 * MIB,
-      yieldingBytes: options.writeYieldingBytes ?? MIB,
+      idleBytes: options.writeIdleBytes ?? 40 * MIB,
+      yieldingBytes: options.writeYieldingBytes ?? 2 * MIB,
+      yieldingSliceBytes: (options.writeYieldingBytes ?? 2 * MIB) / 2,
     });
     this.#files = new OpenFiles(parts, { filesMax: options.openFilesMax ?? 256 });
     this.#reader = new SegmentReader(

@@ -15,10 +15,10 @@ import {
   type SegmentRecord,
   setIoKey,
 } from '@refill/interface';
+import { fillCommitRow } from '../fill-rows.ts';
 import type { SharedTierCounters } from '../shared-tier.ts';
 import { encodeBatchHeader } from './batch-header.ts';
 import { type BatchPlan, placePlan } from './batch-plan.ts';
-import { commitRow } from './commit-row.ts';
 import { ERRNO } from './errno.ts';
 import { FooterIndex } from './footer.ts';
 import { type IoBatches, ioFailure } from './io-batches.ts';
@@ -26,8 +26,9 @@ import type { ScratchLease } from './scratch-lease.ts';
 import { pagesUp } from './segment-bytes.ts';
 import { ENTRY, ENTRY_WORDS, SEGMENT_BLOCKS_MAX } from './segment-format.ts';
 import { encodeSegmentHeader } from './segment-header.ts';
+import { SegmentSync } from './segment-sync.ts';
 import type { WriteGate } from './write-gate.ts';
-import { type WritePiece, writeRun } from './write-run.ts';
+import { type WritePiece, writeDurably, writeUnsynced } from './write-run.ts';
 
 export interface WriterParts {
   io: BlockIO;
@@ -56,7 +57,7 @@ export type AppendOutcome = { accepted: Uint8Array } | { errno: number; fenced: 
  * Order of an append, and what a crash leaves behind each step:
  * 1. checksums over the payloads                     nothing
  * 2. header and payloads, one vectored run           an unreferenced batch, perhaps torn: the end of any scan
- * 3. fdatasync, and that of every batch before       a whole batch, committed by recovery
+ * 3. fdatasync, shared, and that of every batch before  a whole batch, committed by recovery
  * 4. directory.commit                                the blocks, visible
  * 5. acknowledgement
  * Any error abandons the segment: nothing is written again, no sync is tried again.
@@ -71,6 +72,7 @@ export class SegmentWriter {
   readonly #identity: WriterIdentity;
   readonly #namespace: NamespaceRecord;
   readonly #file: FileId;
+  readonly #sync: SegmentSync;
   readonly index: FooterIndex = new FooterIndex();
   #offset = PAGE_BYTES;
   #headerWritten = false;
@@ -94,6 +96,7 @@ export class SegmentWriter {
     this.#namespace = namespace;
     this.record = record;
     this.#file = file;
+    this.#sync = new SegmentSync(parts, file, identity.writeDeadlineMs);
   }
 
   get failed(): boolean {
@@ -187,9 +190,14 @@ export class SegmentWriter {
         if (lengthBytes === 0) continue;
         pieces.push({ buffer: plan.buffers[i]!, bufferOffset: plan.bufferOffsets[i]!, lengthBytes });
       }
-      const failure = await writeRun(this.#parts, this.#file, offset - headerFrom, pieces, writeDeadlineMs);
+      const run = {
+        file: this.#file,
+        offset: offset - headerFrom,
+        pieces,
+        deadlineMs: writeDeadlineMs,
+      };
+      const failure = await writeDurably(this.#parts, run, this.#sync, this.#inFlight === 1);
       this.#parts.counters.batches++;
-      this.#parts.counters.syncs++;
       this.#parts.counters.bytesWritten += plan.totalBytes + headerFrom;
       return failure;
     } catch (error) {
@@ -265,7 +273,7 @@ export class SegmentWriter {
   #commitRows(plan: BatchPlan): Uint32Array {
     const rows = new Uint32Array(plan.blocks * COMMIT_ROW_WORDS);
     for (let i = 0; i < plan.blocks; i++) {
-      commitRow(rows, i, plan.entries, i, this.#namespace.index, this.record.index);
+      fillCommitRow(rows, i, plan.entries, i, this.#namespace.index, this.record.index);
     }
     return rows;
   }
@@ -286,8 +294,7 @@ export class SegmentWriter {
   /** Footer and trailer, then one sync. A crash before it leaves a segment that is scanned by its batch headers. */
   async #writeFooter(): Promise<boolean> {
     if (this.index.batches === 0) return false;
-    const { lease } = this.#parts;
-    const { writeDeadlineMs, epoch } = this.#identity;
+    const { epoch } = this.#identity;
     const identity = { segmentId: this.record.id, namespaceId: this.#namespace.id, epoch };
     const { footer, trailer } = await this.index.encode(identity, this.record.sizeBytes);
     let errno = 0;
@@ -296,10 +303,10 @@ export class SegmentWriter {
     try {
       for (let from = 0; from < footer.length && errno === 0; from += pieceBytes) {
         const part = footer.subarray(from, from + pieceBytes);
-        errno = await this.#writeScratch(lease, this.index.endBytes + from, part, writeDeadlineMs);
+        errno = await this.#writeScratch(this.index.endBytes + from, part, false);
       }
       if (errno === 0) {
-        errno = await this.#writeScratch(lease, this.record.sizeBytes - PAGE_BYTES, trailer, writeDeadlineMs);
+        errno = await this.#writeScratch(this.record.sizeBytes - PAGE_BYTES, trailer, true);
       }
     } catch {
       errno = ERRNO.EIO;
@@ -308,18 +315,17 @@ export class SegmentWriter {
     return errno === 0;
   }
 
-  async #writeScratch(
-    lease: ScratchLease,
-    offset: number,
-    bytes: Uint8Array,
-    deadlineMs: number,
-  ): Promise<number> {
+  async #writeScratch(offset: number, bytes: Uint8Array, durable: boolean): Promise<number> {
+    const { lease } = this.#parts;
+    const { writeDeadlineMs: deadlineMs } = this.#identity;
     const place = await lease.take(pagesUp(bytes.length), deadlineMs);
     try {
       place.bytes.fill(0, 0, pagesUp(bytes.length));
       place.bytes.set(bytes);
-      const piece = { buffer: 0, bufferOffset: place.offset, lengthBytes: bytes.length };
-      return await writeRun(this.#parts, this.#file, offset, [piece], deadlineMs);
+      const pieces = [{ buffer: 0, bufferOffset: place.offset, lengthBytes: bytes.length }];
+      const run = { file: this.#file, offset, pieces, deadlineMs };
+      if (!durable) return await writeUnsynced(this.#parts, run);
+      return await writeDurably(this.#parts, run, this.#sync, true);
     } finally {
       lease.give(place.offset, pagesUp(bytes.length));
     }

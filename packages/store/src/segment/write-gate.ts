@@ -1,10 +1,12 @@
 import type { ReadPressure } from './read-pressure.ts';
 
 export interface WriteGateOptions {
-  /** Bytes in flight while nobody reads: enough to keep the device busy. */
+  /** Bytes in flight while nobody reads: two whole batches, so that one is written while the other ends. */
   idleBytes: number;
   /** Bytes in flight while somebody reads: on a FIFO device a read waits behind all of them. */
   yieldingBytes: number;
+  /** Most of them in one slice. */
+  yieldingSliceBytes: number;
 }
 
 /** Lets slices of writes through, so that few bytes are in flight while reads wait. First come, first served. */
@@ -21,6 +23,10 @@ export class WriteGate {
 
   /** Most that the next slice should carry. */
   get sliceBytes(): number {
+    return this.#pressure.high ? this.#options.yieldingSliceBytes : this.#options.idleBytes;
+  }
+
+  get #inFlightBytesMax(): number {
     return this.#pressure.high ? this.#options.yieldingBytes : this.#options.idleBytes;
   }
 
@@ -45,6 +51,6 @@ export class WriteGate {
   }
 
   #fits(bytes: number): boolean {
-    return this.#bytesInFlight === 0 || this.#bytesInFlight + bytes <= this.sliceBytes;
+    return this.#bytesInFlight === 0 || this.#bytesInFlight + bytes <= this.#inFlightBytesMax;
   }
 }
