@@ -30,26 +30,29 @@ io_uring_sqe* UringEngine::nextSqe() {
   return sqe;
 }
 
-void UringEngine::issue(const RunRef& run, Piece& piece) {
+void UringEngine::issue(Piece& piece) {
+  const iovec* vectors = piece.run->vectorsOf(piece);
+  const bool io = piece.kind == PieceKind::io;
+  // Before an entry is taken: a table that changes hands over what is queued.
+  const bool fixedFd = fixedFile(*piece.file);
+  const int fixed = io && piece.buffer != nullptr ? fixedBuffer(*piece.buffer, vectors, piece.vectors) : -1;
   io_uring_sqe* sqe = nextSqe();
   while (sqe == nullptr) {
-    reap(run);
+    reap();
     sqe = nextSqe();
   }
-  const iovec* vectors = run->vectorsOf(piece);
   sqe->user_data = reinterpret_cast<uintptr_t>(&piece);
   sqe->fd = piece.file->fd;
-  if (fixedFile(*piece.file)) {
+  if (fixedFd) {
     sqe->fd = int(piece.file->slot);
     sqe->flags = IOSQE_FIXED_FILE;
   }
-  if (piece.kind == PieceKind::sync) {
+  if (!io) {
     sqe->opcode = IORING_OP_FSYNC;
     sqe->fsync_flags = IORING_FSYNC_DATASYNC;
   } else {
     sqe->off = piece.fileOffset + piece.moved;
     sqe->ioprio = ioprio_;
-    const int fixed = piece.buffer == nullptr ? -1 : fixedBuffer(*piece.buffer, vectors, piece.vectors);
     if (piece.vectors == 1) {
       sqe->opcode = fixed >= 0 ? (piece.write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED)
                                : (piece.write ? IORING_OP_WRITE : IORING_OP_READ);
@@ -69,13 +72,13 @@ void UringEngine::issue(const RunRef& run, Piece& piece) {
   inKernel_++;
 }
 
-void UringEngine::enter(unsigned wait, int64_t deadlineMicros) {
+void UringEngine::enter(unsigned wait, int64_t untilMicros) {
   const unsigned submit = queued();
   if (wait == 0) {
     if (submit > 0) abi::enter(fd_, submit, 0, 0, nullptr, 0);
     return;
   }
-  const int64_t left = std::max<int64_t>(0, deadlineMicros - nowMicros());
+  const int64_t left = std::max<int64_t>(0, untilMicros - nowMicros());
   __kernel_timespec limit = {left / 1000000, left % 1000000 * 1000};
   io_uring_getevents_arg arg = {};
   arg.ts = reinterpret_cast<uintptr_t>(&limit);
@@ -87,13 +90,13 @@ void UringEngine::enter(unsigned wait, int64_t deadlineMicros) {
 
 void UringEngine::flush() { enter(0, 0); }
 
-void UringEngine::wait(const RunRef& run, uint32_t answers, int64_t deadlineMicros) {
-  if (acquire(cqTail_) - *cqHead_ < answers) enter(answers, deadlineMicros);
+void UringEngine::wait(uint32_t answers, int64_t untilMicros) {
+  if (acquire(cqTail_) - *cqHead_ < answers) enter(answers, untilMicros);
   else flush();
-  reap(run);
+  reap();
 }
 
-void UringEngine::reap(const RunRef& current) {
+void UringEngine::reap() {
   // Answers that arrive while these are handled are left for the next turn: the caller refills the ring first.
   unsigned head = *cqHead_;
   const unsigned tail = acquire(cqTail_);
@@ -103,8 +106,8 @@ void UringEngine::reap(const RunRef& current) {
     if (cqe.user_data == kIgnored) continue;
     inKernel_--;
     Piece& piece = *reinterpret_cast<Piece*>(cqe.user_data);
-    if (piece.run == current.get() && !current->expired()) settle(current, piece, cqe.res);
-    else late(piece);
+    if (piece.run->expired()) late(piece);
+    else settle(piece, cqe.res);
   }
 }
 
@@ -114,7 +117,7 @@ void UringEngine::late(Piece& piece) {
 }
 
 void UringEngine::expire(const RunRef& run) {
-  reap(run);
+  reap();
   if (run->done()) return;
   bool lingers = false;
   run->expire([&](Piece&) { return lingers = true; });
@@ -136,8 +139,8 @@ void UringEngine::expire(const RunRef& run) {
 
 void UringEngine::sweep() {
   // Deferred task work runs only inside enter with GETEVENTS.
-  if (inKernel_ > 0) enter(1, nowMicros());
-  reap(nullptr);
+  if (!lingering_.empty()) enter(1, nowMicros());
+  reap();
   letGo();
 }
 

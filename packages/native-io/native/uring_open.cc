@@ -15,7 +15,7 @@ constexpr unsigned kEntries = 256;
 }  // namespace
 
 std::unique_ptr<UringEngine> UringEngine::create(Lane lane, int& error) {
-  std::unique_ptr<UringEngine> engine(new UringEngine);
+  std::unique_ptr<UringEngine> engine(new UringEngine(lane));
   error = engine->open(lane);
   if (error != 0) return nullptr;
   return engine;
@@ -88,7 +88,7 @@ void UringEngine::probe() {
 UringEngine::~UringEngine() {
   // The kernel finishes or cancels what it still has. It may write into those buffers until then, so that whatever
   // lingers is kept for ever rather than unmapped under it.
-  if (cqes_ != nullptr) reap(nullptr);
+  if (cqes_ != nullptr) reap();
   for (auto& [run, ref] : lingering_) new RunRef(ref);
   if (sqes_ != nullptr) munmap(sqes_, sqesBytes_);
   if (ring_ != nullptr) munmap(ring_, ringBytes_);

@@ -24,9 +24,15 @@ void UringEngine::registerTables() {
   }
 }
 
+bool UringEngine::taken() {
+  if (queued() > 0) flush();
+  return queued() == 0;
+}
+
 bool UringEngine::fixedFile(const OpenFile& file) {
   if (!fileTable_ || file.slot >= fileSlots_.size()) return false;
   if (fileSlots_[file.slot] == file.uid) return true;
+  if (!taken()) return false;
   int fd = file.fd;
   io_uring_files_update update = {};
   update.offset = file.slot;
@@ -48,7 +54,7 @@ int UringEngine::fixedBuffer(const Buffer& buffer, const iovec* vectors, uint32_
   }
   const uint32_t slot = uint32_t(buffer.slot + pane);
   if (bufferSlots_[slot] == buffer.uid) return int(slot);
-  if (bufferRefused_[slot] == buffer.uid) return -1;
+  if (bufferRefused_[slot] == buffer.uid || !taken()) return -1;
   const uint64_t from = uint64_t(pane) * kPaneBytes;
   iovec whole = {buffer.base + from, std::min(kPaneBytes, buffer.bytes - from)};
   io_uring_rsrc_update2 update = {};
@@ -65,7 +71,7 @@ int UringEngine::fixedBuffer(const Buffer& buffer, const iovec* vectors, uint32_
 
 void UringEngine::letGo() {
   const uint64_t departures = files::departures();
-  if (departures == departuresSeen_) return;
+  if (departures == departuresSeen_ || !taken()) return;
   departuresSeen_ = departures;
   for (uint32_t slot = 0; slot < fileSlots_.size(); slot++) {
     if (fileSlots_[slot] == 0 || files::ownerOf(slot) == fileSlots_[slot]) continue;
