@@ -1,9 +1,10 @@
 import type { Logger } from '@libp2p/interface';
-import type { BlockIO, Chance, Clock, Directory, KeyTable } from '@refill/interface';
+import type { BlockIO, Chance, Clock, Directory } from '@refill/interface';
 import type { Arena } from '../arena/arena.ts';
 import type { DramTier } from '../arena/dram-tier.ts';
 import type { Regions } from '../arena/regions.ts';
 import type { SharedTier } from '../shared-tier.ts';
+import type { DirectReads } from './direct-reads.ts';
 import type { Histogram } from './histogram.ts';
 import type { LoadBlocks } from './load-blocks.ts';
 import type { WriteBehind } from './write-behind.ts';
@@ -68,8 +69,8 @@ export interface NodeCore extends NodeComponents {
   readonly loads: LoadBlocks;
   readonly behind: WriteBehind;
   readonly regions: Regions;
-  /** Keys that are being read straight into a region: who else wants one meanwhile loads it into the arena. */
-  readonly direct: KeyTable;
+  /** Blocks that are being read straight into a region. */
+  readonly direct: DirectReads;
   readonly counters: NodeCounters;
   readonly dramLatency: Histogram;
   readonly sharedLatency: Histogram;

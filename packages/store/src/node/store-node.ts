@@ -11,6 +11,7 @@ import {
 import { DramTier } from '../arena/dram-tier.ts';
 import { Regions } from '../arena/regions.ts';
 import { doneBy } from './deadline.ts';
+import { DirectReads } from './direct-reads.ts';
 import { Histogram } from './histogram.ts';
 import { LoadBlocks } from './load-blocks.ts';
 import type { CompleteNodeOptions, NodeComponents, NodeCore, NodeOptions } from './node-parts.ts';
@@ -92,12 +93,13 @@ function createCore(components: NodeComponents, options: NodeOptions): NodeCore 
   const seed = components.chance.bytes(new Uint8Array(4));
   const hashSeed = new DataView(seed.buffer).getUint32(0);
   const tier = new DramTier(components.arena, hashSeed);
+  const regions = new Regions(components.io);
   const parts = {
     ...components,
     options: completeOptions(options, tier),
     tier,
-    regions: new Regions(components.io),
-    direct: new KeyTable({ seed: hashSeed }),
+    regions,
+    direct: new DirectReads(new KeyTable({ seed: hashSeed }), regions),
     counters: {
       dramHits: 0,
       dramBytes: 0,
