@@ -142,21 +142,16 @@ void checkEngine(const char* name, Engine& engine, const InstanceRef& instance, 
   // A second batch begins while the first is under way; a damaged source of a verified copy is seen.
   std::vector<IoOp> copies;
   for (size_t i = 0; i < std::size(lengths); i++) {
-    IoOp copy = op(kCopy, kFlagVerify, id, join(writes[i].fileOffset), 0, kArenaBytes / 2 + join(writes[i].bufferOffset),
-                   lengths[i]);
-    split(join(writes[i].bufferOffset), copy.sourceOffset);
+    const uint64_t source = join(reads[i].bufferOffset);
+    IoOp copy = op(kCopy, kFlagVerify, id, join(writes[i].fileOffset), 0, source + kArenaBytes / 4, lengths[i]);
+    split(source, copy.sourceOffset);
     memcpy(copy.checksum, writes[i].checksum, sizeof copy.checksum);
     copies.push_back(copy);
   }
-  arena[join(writes[3].bufferOffset) + 5] ^= 1;
+  arena[join(reads[3].bufferOffset) + 5] ^= 1;
   for (IoOp& one : many) one.result = kPending;
   const int64_t now = nowMicros();
   auto slow = std::make_shared<BatchRun>(), quick = std::make_shared<BatchRun>();
-  // Read beyond the blocks, so that the copies' sources stay what they are.
-  for (uint32_t i = 0; i < many.size(); i++) {
-    split(i * 4096ull, many[i].fileOffset);
-    split(kArenaBytes / 2 + roundUp(at, kPageBytes), many[i].bufferOffset);
-  }
   slow->plan(instance, many.data(), uint32_t(many.size()), now);
   quick->plan(instance, copies.data(), uint32_t(copies.size()), now);
   std::vector<uint32_t> order;
