@@ -51,7 +51,7 @@ export class Dataset {
 
   fingerprint(): Fingerprint {
     return {
-      name: 'bench',
+      name: `bench-${this.shape.seed}`,
       model: 'bench',
       dtype: 'bfloat16',
       layout: `opaque-${this.shape.blockBytes}`,

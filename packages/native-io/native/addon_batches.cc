@@ -65,11 +65,15 @@ napi_value batchesWait(napi_env env, napi_callback_info info) {
   return js::boolean(env, instance && !instance->queues[in.id(1)].empty());
 }
 
-/** Runs the next batch on this thread: false when none came in time. */
-napi_value runNext(napi_env env, napi_callback_info info) {
+/**
+ * Runs the next batch on this thread, and every one that comes while it is under way: the ring is never drained as long
+ * as there is work. False when none came in time.
+ */
+napi_value runBatches(napi_env env, napi_callback_info info) {
   const js::Arguments in(env, info);
   const uint32_t id = in.id(0);
   const Lane lane = Lane(in.id(1));
+  const InflightLimits limits{in.id(2), in.id(3)};
   const InstanceRef instance = instances::find(id);
   if (!instance) return js::boolean(env, false);
   LaneQueue& queue = instance->queues[int(lane)];
@@ -77,14 +81,20 @@ napi_value runNext(napi_env env, napi_callback_info info) {
   if (!queue.pop(ticket, int64_t(in.number(4)))) return js::boolean(env, false);
   int error = 0;
   Engine* engine = engineOf(*environmentOf(env), instance, id, lane, error);
-  if (engine != nullptr) {
-    const RunOptions options{lane, ticket.startedMicros, ticket.deadlineMicros, in.id(2), in.id(3)};
+  if (engine == nullptr) {
+    queue.settled(ticket.slot, error);
+    return js::boolean(env, true);
+  }
+  do {
     engine->sweep();
     auto run = std::make_shared<BatchRun>();
     run->plan(instance, ticket.ops, ticket.count, ticket.startedMicros);
-    engine->execute(*instance, run, options);
-  }
-  queue.settled(ticket.slot, error);
+    engine->begin(*instance, std::move(run), ticket.slot, ticket.deadlineMicros);
+    while (engine->busy()) {
+      if (engine->hungry(limits) && queue.tryPop(ticket)) break;
+      engine->turn(*instance, limits, [&](uint32_t slot) { queue.settled(slot, 0); });
+    }
+  } while (engine->busy());
   return js::boolean(env, true);
 }
 
@@ -163,7 +173,7 @@ void exportBatches(napi_env env, napi_value exports) {
   exportFunction(env, exports, "enqueue", enqueue);
   exportFunction(env, exports, "withdraw", withdraw);
   exportFunction(env, exports, "batchesWait", batchesWait);
-  exportFunction(env, exports, "runNext", runNext);
+  exportFunction(env, exports, "runBatches", runBatches);
   exportFunction(env, exports, "sweep", sweep);
   exportFunction(env, exports, "closeInstance", closeInstance);
   exportFunction(env, exports, "counters", counters);

@@ -1,6 +1,7 @@
-// The loop that drives a batch through an engine: what may start, what must wait, when to give up.
+// The loop that drives batches through an engine: what may start, what must wait, when to give up.
 #pragma once
 #include <cstdint>
+#include <deque>
 
 #include "run.h"
 
@@ -8,41 +9,71 @@ namespace refill {
 
 enum class Lane : int { read = 0, write = 1 };
 
-struct RunOptions {
-  Lane lane;
-  int64_t startedMicros;
-  int64_t deadlineMicros;
-  /** Bytes this worker keeps in flight, and how many of them while read batches run (write lane only). */
-  uint32_t inflightBytes;
-  uint32_t inflightBytesBehindReads;
+/** Bytes that one worker keeps in flight, and how many of them while read batches run (write lane only). */
+struct InflightLimits {
+  uint32_t bytes;
+  uint32_t bytesBehindReads;
 };
 
 /** One worker's access to the kernel. Used by one thread at a time. */
 class Engine {
  public:
+  explicit Engine(Lane lane) : lane_(lane) {}
   virtual ~Engine() = default;
-  /** Whether one more piece can be given. */
-  virtual bool room() = 0;
-  virtual void issue(const RunRef& run, Piece& piece) = 0;
-  /** Hands everything issued to the kernel without waiting. */
-  virtual void flush() = 0;
-  /** Flushes and waits for `answers` of them, or fewer, or the time; hands answers on by `settle`. */
-  virtual void wait(const RunRef& run, uint32_t answers, int64_t deadlineMicros) = 0;
-  /** Expires the batch, keeping what the kernel still has. */
-  virtual void expire(const RunRef& run) = 0;
   /** Takes late answers and lets go of files and buffers that are gone. */
   virtual void sweep() = 0;
 
-  /** Runs a batch to its end or its deadline. */
-  void execute(Instance& instance, const RunRef& run, const RunOptions& options);
+  /** Takes a planned batch. Its words are written until `turn` hands it back. */
+  void begin(Instance& instance, RunRef run, uint32_t slot, int64_t deadlineMicros);
+  /** Batches that have not been handed back. */
+  bool busy() const { return !active_.empty(); }
+  /** Whether the kernel has less to do than it may have, so that one more batch should begin. */
+  bool hungry(const InflightLimits& limits) const;
+
+  /** Issues what may go, waits for some of it, and calls `ended(slot)` for each batch that is done or expired. */
+  template <typename Ended>
+  void turn(Instance& instance, const InflightLimits& limits, Ended ended) {
+    work(instance, limits);
+    for (size_t i = 0; i < active_.size();) {
+      if (!active_[i].run->done() && !active_[i].run->expired()) {
+        i++;
+        continue;
+      }
+      const uint32_t slot = active_[i].slot;
+      active_.erase(active_.begin() + ptrdiff_t(i));
+      if (lane_ == Lane::read) instance.readsRunning--;
+      ended(slot);
+    }
+  }
 
  protected:
+  /** Whether one more piece can be given. */
+  virtual bool room() = 0;
+  virtual void issue(Piece& piece) = 0;
+  /** Hands everything issued to the kernel without waiting. */
+  virtual void flush() = 0;
+  /** Flushes and waits for `answers` of them, or fewer, or the time; hands answers on by `settle`. */
+  virtual void wait(uint32_t answers, int64_t untilMicros) = 0;
+  /** Expires the batch, keeping what the kernel still has. */
+  virtual void expire(const RunRef& run) = 0;
   /** An answer for a piece of a batch that has not expired. */
-  void settle(const RunRef& run, Piece& piece, int32_t result);
+  void settle(Piece& piece, int32_t result);
 
  private:
-  uint32_t answersWanted(const BatchRun& run, bool moreToIssue) const;
+  struct Active {
+    RunRef run;
+    uint32_t slot;
+    int64_t deadlineMicros;
+  };
 
+  void work(Instance& instance, const InflightLimits& limits);
+  bool issueFrom(BatchRun& run, uint64_t budget);
+  void expireOverdue(int64_t now);
+  uint32_t answersWanted() const;
+
+  const Lane lane_;
+  /** Oldest first. */
+  std::deque<Active> active_;
   uint64_t inflight_ = 0;
   uint32_t outstanding_ = 0;
 };

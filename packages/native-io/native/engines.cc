@@ -26,7 +26,7 @@ void useThreads(Instance& instance, unsigned readThreads, unsigned writeThreads)
 std::unique_ptr<Engine> create(Instance& instance, Lane lane, int& error) {
   error = 0;
   const PoolRef& pool = lane == Lane::read ? instance.readPool : instance.writePool;
-  if (pool) return std::make_unique<ThreadsEngine>(pool);
+  if (pool) return std::make_unique<ThreadsEngine>(lane, pool);
   return UringEngine::create(lane, error);
 }
 

@@ -32,6 +32,14 @@ bool LaneQueue::pop(Ticket& ticket, int64_t waitMicros) {
   return true;
 }
 
+bool LaneQueue::tryPop(Ticket& ticket) {
+  std::lock_guard lock(mutex_);
+  if (queue_.empty()) return false;
+  ticket = queue_.front();
+  queue_.pop_front();
+  return true;
+}
+
 bool LaneQueue::withdraw(uint32_t slot) {
   std::lock_guard lock(mutex_);
   const auto found = std::find_if(queue_.begin(), queue_.end(), [&](const Ticket& one) { return one.slot == slot; });

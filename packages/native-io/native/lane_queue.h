@@ -29,6 +29,8 @@ class LaneQueue {
   bool push(const Ticket& ticket);
   /** The next batch, waiting for it at most so long. */
   bool pop(Ticket& ticket, int64_t waitMicros);
+  /** The next batch if one is there: for a worker that has others under way. */
+  bool tryPop(Ticket& ticket);
   /** Takes a batch back that no worker has taken. */
   bool withdraw(uint32_t slot);
   bool empty();

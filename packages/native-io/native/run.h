@@ -4,7 +4,6 @@
 #include <sys/uio.h>
 
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "batch.h"
@@ -46,12 +45,13 @@ struct Piece {
   TaskRef task;
 };
 
-class BatchRun {
+class BatchRun : public std::enable_shared_from_this<BatchRun> {
  public:
   /** Validates and plans. `words` may be written only until `finish`. */
   void plan(InstanceRef instance, IoOp* ops, uint32_t count, int64_t startedMicros);
 
   std::vector<Piece>& pieces() { return pieces_; }
+  size_t pieceCount() const { return pieces_.size(); }
   iovec* vectorsOf(const Piece& piece) { return &vectors_[piece.vectorAt]; }
   /** Whether an operation before `op` failed. */
   bool failedBefore(uint32_t op) const { return firstFailed_ < op; }
@@ -69,6 +69,14 @@ class BatchRun {
   bool complete(Piece& piece, int32_t result);
   /** A sync that must not run since something before it failed. */
   void skipSync(Piece& piece);
+
+  /** How far the engine is with it: pieces given out, of those the ones not back, and how many were checksummed. */
+  struct Progress {
+    size_t next = 0;
+    size_t summed = 0;
+    uint32_t outstanding = 0;
+    uint64_t inflightBytes = 0;
+  } progress;
 
   /**
    * The deadline passed: reports what is not done as timed out and forgets the batch's memory. `stillInKernel`
@@ -90,9 +98,6 @@ class BatchRun {
   bool expired() const { return expired_; }
   /** The kernel let go of a piece of an expired batch. True when that was the last one. */
   bool completeLate(Piece& piece);
-
-  /** Guards the hand-over between a batch that expires and threads that come back; unused by io_uring. */
-  std::mutex mutex;
 
  private:
   struct OpState {

@@ -87,11 +87,12 @@ void checkPaths(int root) {
   check(paths::openByWalk(root, "link", O_RDONLY, 0) == -ELOOP, "a symbolic link is refused by the walk");
 }
 
-void run(Engine& engine, const InstanceRef& instance, std::vector<IoOp>& ops, Lane lane, int64_t deadlineMs = 10000) {
+void run(Engine& engine, const InstanceRef& instance, std::vector<IoOp>& ops, int64_t deadlineMs = 10000) {
   const int64_t now = nowMicros();
   auto batch = std::make_shared<BatchRun>();
   batch->plan(instance, ops.data(), uint32_t(ops.size()), now);
-  engine.execute(*instance, batch, {lane, now, now + deadlineMs * 1000, 4u << 20, 1u << 20});
+  engine.begin(*instance, std::move(batch), 0, now + deadlineMs * 1000);
+  while (engine.busy()) engine.turn(*instance, {4u << 20, 1u << 20}, [](uint32_t) {});
 }
 
 void checkEngine(const char* name, Engine& engine, const InstanceRef& instance, const std::string& path) {
@@ -114,7 +115,7 @@ void checkEngine(const char* name, Engine& engine, const InstanceRef& instance, 
     at += roundUp(length, kPageBytes);
   }
   writes.push_back(op(kSync, 0, id, 0, 0, 0, 0));
-  run(engine, instance, writes, Lane::write);
+  run(engine, instance, writes);
   bool whole = writes.back().result == 0;
   for (size_t i = 0; i < std::size(lengths); i++) whole &= writes[i].result == int32_t(lengths[i]);
   check(whole, label + "writes and their sync");
@@ -125,7 +126,7 @@ void checkEngine(const char* name, Engine& engine, const InstanceRef& instance, 
     reads.push_back(read);
   }
   reads[2].key[0] = 1;
-  run(engine, instance, reads, Lane::read);
+  run(engine, instance, reads);
   whole = true;
   for (size_t i = 0; i < std::size(lengths); i++)
     whole &= reads[i].result == (i == 2 ? -EBADMSG : int32_t(lengths[i]));
@@ -133,23 +134,48 @@ void checkEngine(const char* name, Engine& engine, const InstanceRef& instance, 
 
   std::vector<IoOp> many;
   for (uint32_t i = 0; i < 1024; i++) many.push_back(op(kRead, 0, id, i * 4096ull, 0, i * 8192ull, 4096));
-  run(engine, instance, many, Lane::read);
+  run(engine, instance, many);
   whole = true;
   for (const IoOp& one : many) whole &= one.result == 4096;
   check(whole, label + "more operations than the ring has entries");
+
+  // A second batch begins while the first is under way; a damaged source of a verified copy is seen.
+  std::vector<IoOp> copies;
+  for (size_t i = 0; i < std::size(lengths); i++) {
+    const uint64_t source = join(reads[i].bufferOffset);
+    IoOp copy = op(kCopy, kFlagVerify, id, join(writes[i].fileOffset), 0, source + kArenaBytes / 4, lengths[i]);
+    split(source, copy.sourceOffset);
+    memcpy(copy.checksum, writes[i].checksum, sizeof copy.checksum);
+    copies.push_back(copy);
+  }
+  arena[join(reads[3].bufferOffset) + 5] ^= 1;
+  for (IoOp& one : many) one.result = kPending;
+  const int64_t now = nowMicros();
+  auto slow = std::make_shared<BatchRun>(), quick = std::make_shared<BatchRun>();
+  slow->plan(instance, many.data(), uint32_t(many.size()), now);
+  quick->plan(instance, copies.data(), uint32_t(copies.size()), now);
+  std::vector<uint32_t> order;
+  engine.begin(*instance, std::move(slow), 1, now + 10000000);
+  engine.begin(*instance, std::move(quick), 2, now + 10000000);
+  while (engine.busy()) engine.turn(*instance, {16u << 20, 1u << 20}, [&](uint32_t slot) { order.push_back(slot); });
+  whole = order.size() == 2 && order[0] + order[1] == 3;
+  for (const IoOp& one : many) whole &= one.result == 4096;
+  for (size_t i = 0; i < std::size(lengths); i++)
+    whole &= copies[i].result == (i == 3 ? -EBADMSG : int32_t(lengths[i]));
+  check(whole && instance->readsRunning == 0, label + "two batches at a time, one of verified copies");
 
   std::vector<IoOp> wrong = {op(kRead, 0, 12345, 0, 0, 0, 1), op(kRead, 0, id, 0, 99, 0, 1),
                              op(kRead, 0, id, 0, 0, kArenaBytes, 1), op(kRead, 0, id, ~0ull & ~4095ull, 0, 0, 4096),
                              op(kWrite, 0, id, 0, 0, ~0ull & ~4095ull, 4096), op(0, 0, id, 0, 0, 0, 1),
                              op(kCopy, kFlagUnbound, 0, 0, 0, 0, 1u << 31), op(kRead, 0, id, 0, 0, 0, ~0u),
                              op(kRead, 0, id, 0, 0, 0, 0), op(kSync, 0, id, 0, 0, 0, 0)};
-  run(engine, instance, wrong, Lane::read);
+  run(engine, instance, wrong);
   bool refused = true;
   for (const IoOp& one : wrong) refused &= one.result < 0 && one.result != kPending;
   check(refused && wrong.back().result == -ECANCELED, label + "bad operations are refused, and the sync after them");
 
   // The deadline is over before the batch begins.
-  run(engine, instance, reads, Lane::read, -1);
+  run(engine, instance, reads, -1);
   check(reads[0].result == -ETIMEDOUT && instance->takeReleases().size() == std::size(lengths),
         label + "an expired batch releases what it never began");
   check(files::remove(id) && !files::remove(id) && files::find(id) == nullptr, label + "a file closes once");
@@ -168,7 +194,7 @@ void checkHang(const char* name, Engine& engine, const InstanceRef& instance) {
   std::vector<IoOp> ops = {op(kRead, 0, id, 0, 0, 4096, 4096)};
   {
     std::vector<IoOp> gone = ops;
-    run(engine, instance, gone, Lane::read, 50);
+    run(engine, instance, gone, 50);
     ops = gone;
   }
   const bool hung = ops[0].result == -ETIMEDOUT;
@@ -190,16 +216,17 @@ void checkHang(const char* name, Engine& engine, const InstanceRef& instance) {
 
 void checkPool() {
   auto pool = std::make_shared<ThreadPool>(1, 2, false);
-  std::atomic<bool> go{false}, second{false};
+  std::atomic<bool> begun{false}, go{false}, second{false};
   auto stuck = std::make_shared<Task>(), after = std::make_shared<Task>(), never = std::make_shared<Task>();
   stuck->run = [&] {
+    begun = true;
     while (!go) usleep(1000);
   };
   after->run = [&] { second = true; };
   std::atomic<bool> ran{false};
   never->run = [&] { ran = true; };
   pool->submit(stuck);
-  usleep(20000);
+  for (int i = 0; i < 500 && !begun; i++) usleep(10000);
   pool->submit(never);
   check(!pool->abandon(never), "a task that has not begun never will");
   pool->submit(after);
@@ -232,7 +259,7 @@ int main(int count, char** arguments) {
     printf("# io_uring: errno %d\n", -error);
   }
   engines::useThreads(*instance, 4, 2);
-  ThreadsEngine threads(instance->readPool);
+  ThreadsEngine threads(Lane::read, instance->readPool);
   checkEngine("threads", threads, instance, "threads-file");
   checkHang("threads", threads, instance);
   instance.reset();

@@ -25,11 +25,11 @@ int32_t transfer(BatchRun& run, const Piece& piece) {
 
 }  // namespace
 
-void ThreadsEngine::issue(const RunRef& run, Piece& piece) {
+void ThreadsEngine::issue(Piece& piece) {
   auto task = std::make_shared<Task>();
-  task->run = [run, &piece, answers = answers_] {
+  task->run = [run = piece.run->shared_from_this(), &piece, answers = answers_] {
     const int32_t result = transfer(*run, piece);
-    std::lock_guard lock(run->mutex);
+    std::lock_guard lock(answers->mutex);
     if (run->expired()) {
       run->completeLate(piece);
       return;
@@ -41,26 +41,28 @@ void ThreadsEngine::issue(const RunRef& run, Piece& piece) {
   pool_->submit(std::move(task));
 }
 
-void ThreadsEngine::wait(const RunRef& run, uint32_t answers, int64_t deadlineMicros) {
+void ThreadsEngine::wait(uint32_t answers, int64_t untilMicros) {
   {
-    std::unique_lock lock(run->mutex);
-    const std::chrono::steady_clock::time_point until{std::chrono::microseconds(deadlineMicros)};
+    std::unique_lock lock(answers_->mutex);
+    const std::chrono::steady_clock::time_point until{std::chrono::microseconds(untilMicros)};
     answers_->filled.wait_until(lock, until, [&] { return answers_->list.size() >= answers; });
     taken_.swap(answers_->list);
   }
   for (const Answer& answer : taken_) {
     answer.piece->task = nullptr;
-    settle(run, *answer.piece, answer.result);
+    settle(*answer.piece, answer.result);
   }
   taken_.clear();
 }
 
 void ThreadsEngine::expire(const RunRef& run) {
-  std::lock_guard lock(run->mutex);
-  for (const Answer& answer : answers_->list)
+  std::lock_guard lock(answers_->mutex);
+  std::erase_if(answers_->list, [&](const Answer& answer) {
+    if (answer.piece->run != run.get()) return false;
     if (!run->complete(*answer.piece, answer.result)) answer.piece->task = nullptr;
     else answer.piece->state = PieceState::done;
-  answers_->list.clear();
+    return true;
+  });
   run->expire([&](Piece& piece) {
     const bool started = pool_->abandon(piece.task);
     piece.task = nullptr;

@@ -6,21 +6,25 @@ namespace refill {
 
 class ThreadsEngine : public Engine {
  public:
-  explicit ThreadsEngine(PoolRef pool) : pool_(std::move(pool)), answers_(std::make_shared<Answers>()) {}
-  bool room() override { return true; }
-  void issue(const RunRef& run, Piece& piece) override;
-  void flush() override {}
-  void wait(const RunRef& run, uint32_t answers, int64_t deadlineMicros) override;
-  void expire(const RunRef& run) override;
+  ThreadsEngine(Lane lane, PoolRef pool)
+      : Engine(lane), pool_(std::move(pool)), answers_(std::make_shared<Answers>()) {}
   void sweep() override {}
+
+ protected:
+  bool room() override { return true; }
+  void issue(Piece& piece) override;
+  void flush() override {}
+  void wait(uint32_t answers, int64_t untilMicros) override;
+  void expire(const RunRef& run) override;
 
  private:
   struct Answer {
     Piece* piece;
     int32_t result;
   };
-  /** Filled by the pool's threads under the mutex of the batch. */
+  /** Filled by the pool's threads. The mutex also guards the hand-over between batches that expire and late threads. */
   struct Answers {
+    std::mutex mutex;
     std::vector<Answer> list;
     std::condition_variable filled;
   };

@@ -16,29 +16,33 @@ class UringEngine : public Engine {
   static std::unique_ptr<UringEngine> create(Lane lane, int& error);
   ~UringEngine() override;
 
-  bool room() override;
-  void issue(const RunRef& run, Piece& piece) override;
-  void flush() override;
-  void wait(const RunRef& run, uint32_t answers, int64_t deadlineMicros) override;
-  void expire(const RunRef& run) override;
   void sweep() override;
 
   /** Names of what the kernel granted, for the report. */
   std::vector<std::string> features() const;
 
+ protected:
+  bool room() override;
+  void issue(Piece& piece) override;
+  void flush() override;
+  void wait(uint32_t answers, int64_t untilMicros) override;
+  void expire(const RunRef& run) override;
+
  private:
-  UringEngine() = default;
+  explicit UringEngine(Lane lane) : Engine(lane) {}
   int open(Lane lane);
   int mapRings(const io_uring_params& params);
   void probe();
   void registerTables();
+  /** Whether the kernel has taken all that was queued, so that a table may change under none of it. */
+  bool taken();
   bool fixedFile(const OpenFile& file);
   int fixedBuffer(const Buffer& buffer, const iovec* vectors, uint32_t count);
   io_uring_sqe* nextSqe();
-  void reap(const RunRef& current);
+  void reap();
   void late(Piece& piece);
   void letGo();
-  void enter(unsigned wait, int64_t deadlineMicros);
+  void enter(unsigned wait, int64_t untilMicros);
   unsigned queued() const;
 
   int fd_ = -1;

@@ -64,8 +64,8 @@ export interface Native {
   /** False when a worker has the batch. */
   withdraw(instance: number, lane: number, slot: number): boolean;
   batchesWait(instance: number, lane: number): boolean;
-  /** Runs the next batch on the ring of this thread; false when none came within the wait. */
-  runNext(
+  /** Runs batches on the ring of this thread until none is under way or queued; false when none came within the wait. */
+  runBatches(
     instance: number,
     lane: number,
     inflightBytes: number,

@@ -17,5 +17,5 @@ export default function runLaneTask(task: LaneTask): void {
   const { instance, lane, inflightBytes, inflightBytesBehindReads } = task;
   if (task.kind === 'sweep') native.sweep(instance, lane);
   // Back in JavaScript between any two batches, so that the thread can be ended.
-  else while (native.runNext(instance, lane, inflightBytes, inflightBytesBehindReads, LINGER_MICROS));
+  else while (native.runBatches(instance, lane, inflightBytes, inflightBytesBehindReads, LINGER_MICROS));
 }

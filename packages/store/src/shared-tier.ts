@@ -9,7 +9,8 @@ export interface SharedTier extends Startable {
    * Reads `count` blocks (`LOAD_ROW`) into memory and settles when each is done or given up; outcomes are in the
    * rows. Bytes arrive verified and, where stored compressed, expanded. A row that is `late` leaves its memory
    * quarantined until `BlockIO.onRelease`: it must not be used or freed before. A block found corrupt or gone was
-   * removed from the directory. Never rejects for the sake of a block.
+   * removed from the directory. A row with a source is copied from that memory if it is, verified, what the location
+   * says, and read from the segment if not. Never rejects for the sake of a block.
    */
   load(rows: Uint32Array, count: number, deadlineMs: number): Promise<void>;
   /**
@@ -57,7 +58,7 @@ export interface Scratch {
  * One block to read: its location as the directory gave it, and where it shall go. `segment` is `SEGMENT_NONE` for a
  * block that is only in the memory of its holders (as in `LOCATION_ROW`).
  */
-export const LOAD_ROW_WORDS = 22;
+export const LOAD_ROW_WORDS = 25;
 export const LOAD_ROW = {
   key: 0,
   namespace: 8,
@@ -73,8 +74,12 @@ export const LOAD_ROW = {
   bufferOffsetHi: 18,
   /** Out: `LOAD_STATUS`. */
   status: 19,
-  holdersLo: 20,
-  holdersHi: 21,
+  /** Other memory that may hold the block already, as it is stored; buffer 0 for none. */
+  sourceBuffer: 20,
+  sourceOffsetLo: 21,
+  sourceOffsetHi: 22,
+  holdersLo: 23,
+  holdersHi: 24,
 } as const;
 export const SEGMENT_NONE = 0xffffffff;
 

@@ -80,7 +80,7 @@ t.test('a hung read is late, and its memory is named when the kernel lets go', a
   const world = new TierWorld({ payloadBytes: PAYLOAD_BYTES });
   const releases: (() => void)[] = [];
   await world.boot({ releases, fault: (op) => (op.kind === 'read' ? { hang: true } : undefined) });
-  await world.open({ readLanes: 1 });
+  await world.open({ readTasksMax: 1 });
   await world.store([blockOf(1, 5000), blockOf(2, 5000)]);
   const released: number[] = [];
   world.io.onRelease = (_buffer, offset) => released.push(offset);
@@ -91,5 +91,34 @@ t.test('a hung read is late, and its memory is named when the kernel lets go', a
   for (const release of releases) release();
   await new Promise<void>((resolve) => world.clock.after(10, resolve));
   t.equal(released.length, 2);
+  await world.close();
+});
+
+t.test('a row with a source takes it from there if it verifies, and reads the segment if not', async (t) => {
+  const world = new TierWorld({ payloadBytes: PAYLOAD_BYTES });
+  await world.boot();
+  await world.open();
+  const block = blockOf(1, 5000);
+  await world.store([block]);
+  const buffer = await world.io.attachRegion({ path: 'r' }, 16_384);
+  const source = world.io.regionPanes(buffer)[0]!;
+  source.set(block.bytes, 4096);
+  const { counters } = world.tier;
+  const load = async (): Promise<Uint8Array> => {
+    const { rows } = await world.loadRows([keyOf(1)]);
+    rows[LOAD_ROW.sourceBuffer] = buffer;
+    rows[LOAD_ROW.sourceOffsetLo] = 4096;
+    await world.tier.load(rows, 1, 5_000);
+    t.equal(rows[LOAD_ROW.status], LOAD_STATUS.done);
+    const offset = rows[LOAD_ROW.bufferOffsetLo]!;
+    return world.io.panes[0]!.slice(offset, offset + 5000);
+  };
+  const before = counters.deviceBytesRead;
+  t.ok(sameBlock(await load(), block));
+  t.equal(counters.deviceBytesRead, before, 'the disk was not asked');
+  source[4096 + 17]! ^= 1;
+  t.ok(sameBlock(await load(), block), 'its owner changed it: never other bytes');
+  t.equal(counters.deviceBytesRead, before + 8192);
+  t.equal(counters.retries, 0);
   await world.close();
 });

@@ -1,4 +1,5 @@
 import {
+  BLOCK_FLAG,
   KEY_WORDS,
   LOCATION_ROW,
   LOCATION_ROW_WORDS,
@@ -18,6 +19,7 @@ import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS } from '../shared-tier.ts';
 import { checkDeadline, checkKeys, checkPlaces, checkRows, placeOffset } from './arguments.ts';
 import { AwaitedBlocks } from './awaited-blocks.ts';
 import { doneBy } from './deadline.ts';
+import type { DirectSource } from './direct-reads.ts';
 import { gatherMisses, locateMisses, type Misses } from './find-misses.ts';
 import { type Flight, touchFound } from './load-blocks.ts';
 import { loadFresh } from './load-fresh.ts';
@@ -26,10 +28,11 @@ import { checkNamespace, checkOpen, type SessionState } from './session-state.ts
 
 /**
  * The path of a read into a client's own memory: blocks in DRAM are copied; others are read from segments straight to
- * their place, without the arena. Blocks on their way into the arena, places that direct I/O cannot use, and blocks that
- * somebody else is reading straight into a region just now are awaited there and copied: however many ask for a block
- * at a time, the device reads it twice at most. Settles only when no I/O of this call goes on, but for what the kernel holds past the
- * deadline: rows `late`, whose places must not be used before the region is unregistered or the block is asked again.
+ * their place, without the arena. Blocks on their way into the arena, and places that direct I/O cannot use, are awaited
+ * there and copied. What somebody else is reading straight into a region just now is copied from there and verified:
+ * however many ask for a block at a time, the device reads it once. Settles only when no I/O of this call goes on, but
+ * for what the kernel holds past the deadline: rows `late`, whose places must not be used before the region is
+ * unregistered or the block is asked again.
  */
 export function getInto(
   state: SessionState,
@@ -52,6 +55,29 @@ export function getInto(
   return new RegionRead(state, namespace, target, places, rows, deadlineMs).run(keys, count);
 }
 
+/** Id of a direct read that nobody can join. */
+const NOT_SHARED = -1;
+
+/** Misses that are read straight to their place: index, id in `NodeCore.direct`, and other memory to take it from. */
+class DirectMisses {
+  readonly indexes: number[] = [];
+  readonly ids: number[] = [];
+  readonly sources: (DirectSource | undefined)[] = [];
+
+  add(index: number, id: number, source?: DirectSource): void {
+    this.indexes.push(index);
+    this.ids.push(id);
+    this.sources.push(source);
+  }
+}
+
+function fillSource(rows: Uint32Array, index: number, { region, offset }: DirectSource): void {
+  const row = index * LOAD_ROW_WORDS;
+  rows[row + LOAD_ROW.sourceBuffer] = region.buffer;
+  rows[row + LOAD_ROW.sourceOffsetLo] = offset >>> 0;
+  rows[row + LOAD_ROW.sourceOffsetHi] = Math.floor(offset / 2 ** 32);
+}
+
 class RegionRead {
   readonly #state: SessionState;
   readonly #namespace: number;
@@ -59,8 +85,6 @@ class RegionRead {
   readonly #places: Uint32Array;
   readonly #rows: Uint32Array;
   readonly #deadlineAtMs: number;
-  /** Ids of the keys that this call reads directly, in `NodeCore.direct`. */
-  readonly #taken: number[] = [];
 
   constructor(
     state: SessionState,
@@ -131,13 +155,15 @@ class RegionRead {
     const copies = new CopyOut();
     const awaited = new AwaitedBlocks();
     const flight = core.loads.prepare(misses.count);
-    const direct: number[] = [];
-    for (let i = 0; i < misses.count; i++) this.#choose(misses, i, copies, awaited, flight, direct);
+    const direct = new DirectMisses();
+    const joined = new DirectMisses();
+    for (let i = 0; i < misses.count; i++) this.#choose(misses, i, copies, awaited, flight, direct, joined);
     for (const its of new Set(awaited.ids.map((id) => core.loads.flightOf(id)!))) awaited.board(its);
     core.loads.depart(flight, this.#remainingMs());
     await Promise.all([
       this.#copy(copies, true),
       this.#readDirect(misses, direct),
+      this.#readJoined(misses, joined),
       this.#readAwaited(awaited),
     ]);
   }
@@ -149,7 +175,8 @@ class RegionRead {
     copies: CopyOut,
     awaited: AwaitedBlocks,
     flight: Flight,
-    direct: number[],
+    direct: DirectMisses,
+    joined: DirectMisses,
   ): void {
     const { tier, loads, counters, direct: underWay } = this.#state.core;
     const position = misses.positions[i]!;
@@ -167,15 +194,23 @@ class RegionRead {
       const lengthBytes = misses.locations[at + LOCATION_ROW.lengthBytes]!;
       if (!this.#fits(position, lengthBytes, misses.locations[at + LOCATION_ROW.tokens]!)) return;
       const isDirect = isDirectPlace(this.#places, position, lengthBytes);
-      if (isDirect && underWay.find(this.#namespace, misses.keys, i * KEY_WORDS) < 0) {
-        this.#taken.push(underWay.insert(this.#namespace, misses.keys, i * KEY_WORDS));
-        direct.push(i);
-        return;
+      if (isDirect) {
+        const its = underWay.find(this.#namespace, misses.keys, i * KEY_WORDS);
+        if (its < 0) {
+          direct.add(i, underWay.begin(this.#namespace, misses.keys, i * KEY_WORDS));
+          return;
+        }
+        // What was stored compressed lies expanded in the other region, where nothing can verify it.
+        if ((misses.locations[at + LOCATION_ROW.flags]! & BLOCK_FLAG.compressed) === 0) {
+          counters.joins++;
+          joined.add(i, its);
+          return;
+        }
       }
       id = loads.add(flight, this.#namespace, misses.keys, i, misses.locations, i);
       if (id < 0 && isDirect) {
         // Without room in the arena it is better read once more than not at all.
-        direct.push(i);
+        direct.add(i, NOT_SHARED);
         return;
       }
       if (id < 0) {
@@ -188,38 +223,67 @@ class RegionRead {
     awaited.positions.push(position);
   }
 
-  async #readDirect(misses: Misses, direct: readonly number[]): Promise<void> {
-    if (direct.length === 0) return;
+  async #readDirect(misses: Misses, { indexes, ids, sources }: DirectMisses): Promise<void> {
+    if (indexes.length === 0) return;
     const { core } = this.#state;
-    const rows = new Uint32Array(direct.length * LOAD_ROW_WORDS);
-    for (let i = 0; i < direct.length; i++) {
-      const miss = direct[i]!;
+    const rows = new Uint32Array(indexes.length * LOAD_ROW_WORDS);
+    for (const [i, miss] of indexes.entries()) {
+      const { buffer } = this.#region;
       const offset = placeOffset(this.#places, misses.positions[miss]!);
-      fillLoadRow(
-        rows,
-        i,
-        this.#namespace,
-        misses.keys,
-        miss,
-        misses.locations,
-        miss,
-        this.#region.buffer,
-        offset,
-      );
+      const { keys, locations } = misses;
+      fillLoadRow(rows, i, this.#namespace, keys, miss, locations, miss, buffer, offset);
+      const source = sources[i];
+      if (source !== undefined) fillSource(rows, i, source);
     }
     const startedMs = core.clock.nowMs();
-    await loadFresh(core, rows, direct.length, this.#remainingMs()).catch((error) => {
-      core.log.error('load of %d blocks into a region failed: %s', direct.length, error);
+    await loadFresh(core, rows, indexes.length, this.#remainingMs()).catch((error) => {
+      core.log.error('load of %d blocks into a region failed: %s', indexes.length, error);
     });
-    for (const id of this.#taken) core.direct.delete(id);
     core.sharedLatency.record(core.clock.nowMs() - startedMs);
-    for (let i = 0; i < direct.length; i++) {
+    for (const [i, miss] of indexes.entries()) {
       const row = i * LOAD_ROW_WORDS;
       const status = rows[row + LOAD_ROW.status]!;
+      const position = misses.positions[miss]!;
       if (status === LOAD_STATUS.late) core.regions.hold(this.#region, 1);
       if (status === LOAD_STATUS.done) this.#countShared(rows[row + LOAD_ROW.lengthBytes]!);
-      this.#setStatus(misses.positions[direct[i]!]!, outcomeOf(status));
+      this.#setStatus(position, outcomeOf(status));
+      const source = sources[i];
+      // A copy that is late still reads from its source; if that is this region, what is held keeps it.
+      if (source !== undefined && status === LOAD_STATUS.late && source.region !== this.#region)
+        core.regions.whenIdle(this.#region, () => core.regions.end(source.region));
+      else if (source !== undefined) core.regions.end(source.region);
+      if (ids[i] === NOT_SHARED) continue;
+      const place = { region: this.#region, offset: placeOffset(this.#places, position) };
+      core.direct.end(ids[i]!, status === LOAD_STATUS.done ? place : undefined);
     }
+  }
+
+  /** Blocks that others read straight into their regions: taken from there, or chosen anew if they did not land. */
+  async #readJoined(misses: Misses, { indexes, ids }: DirectMisses): Promise<void> {
+    if (indexes.length === 0) return;
+    const { core } = this.#state;
+    const landed = new DirectMisses();
+    const again: number[] = [];
+    let isOver = false;
+    const each = indexes.map(async (miss, i) => {
+      const source = await core.direct.landed(ids[i]!);
+      if (isOver && source !== undefined) core.regions.end(source.region);
+      else if (source !== undefined) landed.add(miss, NOT_SHARED, source);
+      else again.push(miss);
+    });
+    const inTime = await doneBy(core.clock, this.#deadlineAtMs, Promise.all(each));
+    isOver = true;
+    if (!inTime) {
+      const settled = new Set([...landed.indexes, ...again]);
+      for (const miss of indexes)
+        if (!settled.has(miss)) this.#setStatus(misses.positions[miss]!, ROW_STATUS.late);
+    }
+    const left = gatherMisses(misses.keys, Int32Array.from(again), again.length);
+    const positions = Int32Array.from(again, (miss) => misses.positions[miss]!);
+    await Promise.all([
+      this.#readDirect(misses, landed),
+      again.length > 0 ? this.#readMisses({ ...left, positions }) : undefined,
+    ]);
   }
 
   async #readAwaited(awaited: AwaitedBlocks): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Logger } from '@libp2p/interface';
-import type { BlockIO, Chance, Clock, Directory, KeyTable } from '@refill/interface';
+import type { BlockIO, Chance, Clock, Directory } from '@refill/interface';
 import type { Arena } from '../arena/arena.ts';
 import type { DramTier } from '../arena/dram-tier.ts';
 import type { Regions } from '../arena/regions.ts';
@@ -7,6 +7,7 @@ import type { SharedTier } from '../shared-tier.ts';
 import type { BlockSource } from '../source/block-source.ts';
 import type { ReadSources } from '../source/read-sources.ts';
 import type { SpareSlots } from '../source/spare-slots.ts';
+import type { DirectReads } from './direct-reads.ts';
 import type { Histogram } from './histogram.ts';
 import type { LoadBlocks } from './load-blocks.ts';
 import type { WriteBehind } from './write-behind.ts';
@@ -76,8 +77,8 @@ export interface NodeCore extends NodeComponents {
   readonly spares: SpareSlots;
   readonly behind: WriteBehind;
   readonly regions: Regions;
-  /** Keys that are being read straight into a region: who else wants one meanwhile loads it into the arena. */
-  readonly direct: KeyTable;
+  /** Blocks that are being read straight into a region. */
+  readonly direct: DirectReads;
   readonly counters: NodeCounters;
   readonly dramLatency: Histogram;
   readonly sharedLatency: Histogram;

@@ -14,6 +14,7 @@ import { ReadSources } from '../source/read-sources.ts';
 import { segmentSource } from '../source/segment-source.ts';
 import { SpareSlots } from '../source/spare-slots.ts';
 import { doneBy } from './deadline.ts';
+import { DirectReads } from './direct-reads.ts';
 import { Histogram } from './histogram.ts';
 import { LoadBlocks } from './load-blocks.ts';
 import type { CompleteNodeOptions, NodeComponents, NodeCore, NodeOptions } from './node-parts.ts';
@@ -98,6 +99,7 @@ function createCore(components: NodeComponents, options: NodeOptions): NodeCore 
   const hashSeed = new DataView(seed.buffer).getUint32(0);
   const tier = new DramTier(components.arena, hashSeed);
   const spares = new SpareSlots(components.arena.scratch);
+  const regions = new Regions(components.io);
   const parts = {
     ...components,
     options: completeOptions(options, tier),
@@ -109,8 +111,8 @@ function createCore(components: NodeComponents, options: NodeOptions): NodeCore 
       peer: components.peer ?? (() => undefined),
       slots: { spares, move: (from, to) => tier.moveSlot(from, to) },
     }),
-    regions: new Regions(components.io),
-    direct: new KeyTable({ seed: hashSeed }),
+    regions,
+    direct: new DirectReads(new KeyTable({ seed: hashSeed }), regions),
     counters: {
       dramHits: 0,
       dramBytes: 0,

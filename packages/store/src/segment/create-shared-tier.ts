@@ -67,8 +67,8 @@ export interface SharedTierOptions {
   /** Write bytes in flight while nobody reads, and while somebody does. Default 40 MiB and 2 MiB. */
   writeIdleBytes?: number;
   writeYieldingBytes?: number;
-  /** Read tasks in flight, bytes of one, and bytes of all. Default 4, 4 MiB, 16 MiB. */
-  readLanes?: number;
+  /** Read tasks that the engine is given at once, bytes of one, and bytes of all. Default 16, 8 MiB, 64 MiB. */
+  readTasksMax?: number;
   readTaskBytes?: number;
   readInFlightBytes?: number;
   /** Segments held open for reading. Default 256. */
@@ -156,9 +156,9 @@ class Segments implements SegmentTier {
     this.#reader = new SegmentReader(
       { io, directory, clock, files: this.#files, pressure, counters },
       {
-        lanes: options.readLanes ?? 4,
-        taskBytes: options.readTaskBytes ?? 4 * MIB,
-        inFlightBytes: options.readInFlightBytes ?? 16 * MIB,
+        tasksMax: options.readTasksMax ?? 16,
+        taskBytes: options.readTaskBytes ?? 8 * MIB,
+        inFlightBytes: options.readInFlightBytes ?? 64 * MIB,
       },
     );
     this.#writerParts = {

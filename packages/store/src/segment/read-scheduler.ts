@@ -8,6 +8,7 @@ import {
   PAGE_BYTES,
   pushIo,
   type SubmitOptions,
+  setIoCopySource,
   setIoKey,
 } from '@refill/interface';
 import { LOAD_ROW, LOAD_ROW_WORDS, type SharedTierCounters } from '../shared-tier.ts';
@@ -17,11 +18,11 @@ import type { ReadPressure } from './read-pressure.ts';
 import { pagesUp } from './segment-bytes.ts';
 
 export interface ReadSchedulerOptions {
-  /** Tasks in flight: one for each worker that reads. */
-  lanes: number;
+  /** Tasks handed to the engine at once, running or next in line: a worker that finds none lets the disk idle. */
+  tasksMax: number;
   /** Bytes of one task; a longer block is a task of its own. */
   taskBytes: number;
-  /** Bytes in flight over all tasks: bandwidth times latency, more only adds latency. */
+  /** Bytes of all of these tasks. How many of them the device gets at a time is the engine's own budget. */
   inFlightBytes: number;
 }
 
@@ -38,8 +39,8 @@ interface ReadTask {
 }
 
 /**
- * Spreads reads over the lanes. Requests that arrive while all lanes are busy wait and leave together in the next
- * task: the busier the node, the fewer hops a block costs.
+ * Keeps the engine supplied. Requests that arrive while it has enough wait and leave together in the next task: the
+ * busier the node, the fewer hops a block costs.
  */
 export class ReadScheduler {
   readonly #io: BlockIO;
@@ -83,7 +84,7 @@ export class ReadScheduler {
   #pump(): void {
     while (
       this.#queue.length > 0 &&
-      this.#tasksInFlight < this.#options.lanes &&
+      this.#tasksInFlight < this.#options.tasksMax &&
       this.#bytesInFlight < this.#options.inFlightBytes
     ) {
       this.#start(this.#fill());
@@ -119,10 +120,11 @@ export class ReadScheduler {
           break;
         const file = files[position]!;
         const fileOffset = rows[at + LOAD_ROW.offsetPages]! * PAGE_BYTES;
-        const adjacent = file === fileBefore && fileOffset === endBefore;
+        const sourceBuffer = rows[at + LOAD_ROW.sourceBuffer]!;
+        const adjacent = sourceBuffer === 0 && file === fileBefore && fileOffset === endBefore;
         const index = pushIo(
           batch,
-          IO_OP.read,
+          sourceBuffer === 0 ? IO_OP.read : IO_OP.copy,
           adjacent ? IO_FLAG.verify | IO_FLAG.adjacent : IO_FLAG.verify,
           file,
           fileOffset,
@@ -137,10 +139,17 @@ export class ReadScheduler {
         task.positions[index] = position;
         const moved = pagesUp(stored);
         task.bytes += moved;
-        this.#counters.deviceBytesRead += moved;
-        if (!adjacent) this.#counters.runs++;
-        fileBefore = file;
-        endBefore = fileOffset + moved;
+        if (sourceBuffer === 0) {
+          this.#counters.deviceBytesRead += moved;
+          if (!adjacent) this.#counters.runs++;
+          fileBefore = file;
+          endBefore = fileOffset + moved;
+        } else {
+          const sourceOffset =
+            rows[at + LOAD_ROW.sourceOffsetHi]! * 2 ** 32 + rows[at + LOAD_ROW.sourceOffsetLo]!;
+          setIoCopySource(batch, index, sourceBuffer, sourceOffset);
+          fileBefore = -1;
+        }
         span.from++;
       }
       if (span.from < span.to) break;
@@ -185,7 +194,7 @@ export class ReadScheduler {
     return task;
   }
 
-  /** All lanes may hang until their own deadlines; those that wait behind them end at theirs. */
+  /** All tasks may hang until their own deadlines; those that wait behind them end at theirs. */
   #armExpiry(): void {
     const earliest = this.#queue.reduce(
       (least, span) => Math.min(least, span.request.deadlineAtMs),

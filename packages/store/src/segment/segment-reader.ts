@@ -136,6 +136,10 @@ export class SegmentReader {
       // The kernel still holds the memory; the engine says when it lets go.
       this.#counters.late++;
       this.#finish(request, position, LOAD_STATUS.late);
+    } else if (request.rows[at + LOAD_ROW.sourceBuffer] !== 0) {
+      // The source's owner changed it meanwhile, or it is gone: the segment has the block.
+      request.rows[at + LOAD_ROW.sourceBuffer] = 0;
+      this.#scheduler.add({ request, from: position, to: position + 1 });
     } else if (isGone(errno)) {
       void this.#reopen(request, position);
     } else if (errno === ERRNO.EBADMSG || errno === ERRNO.EIO) {
