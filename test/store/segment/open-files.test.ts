@@ -72,11 +72,11 @@ t.test(
   'a segment that the directory forgot is gone, and a hung open costs its own deadline only',
   async (t) => {
     const { world, files, ids } = await opened(1, 4);
-    await t.rejects(files.use(999, 1_000), { errno: 2 });
+    await t.rejects(files.use(999, 1_000), { code: 'ERR_STORAGE_FAILED' });
     world.io.options.fault = (op) => (op.kind === 'open' ? { hang: true } : undefined);
     const slow = files.use(ids[0]!, 10_000);
     slow.catch(() => {});
-    await t.rejects(files.use(ids[0]!, 5), { errno: 110 });
+    await t.rejects(files.use(ids[0]!, 5), { code: 'ERR_DEADLINE' });
     await t.rejects(slow);
     world.io.options.fault = undefined;
     files.release(await files.use(ids[0]!, 1_000));
