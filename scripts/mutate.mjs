@@ -98,7 +98,7 @@ function passes(copy, test) {
   const child = spawn(process.execPath, [join(copy, 'test', test.replace(/\.ts$/, '.js'))], {
     cwd: copy,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...plain, TAP_BAIL: '1', REFILL_SEED: process.env.REFILL_SEED ?? '1' },
+    env: { ...plain, TAP_BAIL: '1', TAP_TIMEOUT: '300', REFILL_SEED: process.env.REFILL_SEED ?? '1' },
   });
   let output = '';
   child.stdout.on('data', (bytes) => (output += bytes));
@@ -162,7 +162,7 @@ export async function provePassing(mutations) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { MUTATIONS } = await import('../test/mutation/mutations.mjs');
+  const { MUTATIONS } = await import('./mutations.mjs');
   const names = process.argv.slice(2);
   const chosen = MUTATIONS.filter(
     ({ name }) => names.length === 0 || names.some((part) => name.includes(part)),

@@ -9,10 +9,10 @@ import { readContents } from '../../packages/store/src/segment/segment-contents.
 import { decodeSegmentHeader } from '../../packages/store/src/segment/segment-header.ts';
 import { DamagedSegment } from '../fixtures/damaged-segment.ts';
 
-t.setTimeout(240_000);
+t.setTimeout(480_000);
 
-/** The whole way through rebuild or recovery and reader takes milliseconds: every 16th byte, or each by the environment. */
-const FULL_STEP = Number(process.env.REFILL_FLIP_STEP ?? 16);
+/** The whole way through rebuild or recovery and reader takes milliseconds: every 32nd byte, or each by the environment. */
+const FULL_STEP = Number(process.env.REFILL_FLIP_STEP ?? 32);
 const SIZE_BYTES = 8 * 2 ** 20;
 
 t.test('every bit of every header, trailer and footer: flipped, it is noticed', async (t) => {

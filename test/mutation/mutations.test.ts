@@ -1,6 +1,6 @@
 import t from 'tap';
 import { mutate, provePassing } from '../../scripts/mutate.mjs';
-import { MUTATIONS } from './mutations.mjs';
+import { MUTATIONS } from '../../scripts/mutations.mjs';
 
 t.setTimeout(600_000);
 

@@ -1,0 +1,3 @@
+import type { Mutation } from './mutate.mjs';
+
+export const MUTATIONS: readonly Mutation[];

@@ -1,3 +1,0 @@
-import type { Mutation } from '../../scripts/mutate.mjs';
-
-export const MUTATIONS: readonly Mutation[];
