@@ -8,7 +8,7 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 t.test('few bytes are in flight while somebody reads, and first come is first served', async (t) => {
   const clock = new ManualClock();
   const pressure = new ReadPressure(clock);
-  const gate = new WriteGate(pressure, { idleBytes: 100, yieldingBytes: 10 });
+  const gate = new WriteGate(pressure, { idleBytes: 100, yieldingBytes: 20, yieldingSliceBytes: 10 });
   t.equal(gate.sliceBytes, 100);
   t.equal(gate.enter(60), undefined);
   t.equal(gate.enter(40), undefined);
