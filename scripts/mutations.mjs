@@ -8,9 +8,38 @@ export const MUTATIONS = [
   {
     name: 'a run of writes is not synced',
     package: 'store',
-    find: 'if (piece === pieces.length) pushIo(batch, IO_OP.sync, 0, file, 0, 0, 0, 0);',
+    find: 'if (isLast && sync.carry) pushIo(batch, IO_OP.sync, 0, file, 0, 0, 0, 0);',
     replace: '',
     tests: [CRASH],
+  },
+  {
+    name: 'a run that shares a sync does not wait for one',
+    package: 'store',
+    find: 'if (errno === 0 && isLast) durable = sync.shared?.sync();',
+    replace: '',
+    tests: [`${SEGMENT}/segment-writer.test.ts`],
+  },
+  {
+    name: 'a sync covers what was written after it began',
+    package: 'store',
+    find: 'const covered = this.#waiting;\n      this.#waiting = [];\n      if (this.#errno === 0) this.#errno = await this.#once();',
+    replace:
+      'if (this.#errno === 0) this.#errno = await this.#once();\n      const covered = this.#waiting;\n      this.#waiting = [];',
+    tests: [`${SEGMENT}/segment-sync.test.ts`],
+  },
+  {
+    name: 'a failed sync is tried again',
+    package: 'store',
+    find: 'if (this.#errno === 0) this.#errno = await this.#once();',
+    replace: 'this.#errno = await this.#once();',
+    tests: [`${SEGMENT}/segment-sync.test.ts`, `${SEGMENT}/segment-writer.test.ts`],
+  },
+  {
+    name: 'a batch does not wait for the one before it',
+    package: 'store',
+    find: 'Promise.all([before, written])',
+    replace: 'Promise.all([true, written, before === undefined])',
+    tests: [`${SEGMENT}/segment-writer.test.ts`],
   },
   {
     name: 'a batch is published before the one before it is durable',
@@ -39,6 +68,13 @@ export const MUTATIONS = [
     find: 'adjacent ? IO_FLAG.verify | IO_FLAG.adjacent : IO_FLAG.verify',
     replace: 'adjacent ? IO_FLAG.adjacent : 0',
     tests: [`${SEGMENT}/segment-reader.test.ts`],
+  },
+  {
+    name: 'reads that are overdue are put into no task',
+    package: 'store',
+    find: '10 + Math.max(0, taskDeadlineMs) / 4',
+    replace: '10 + taskDeadlineMs / 4',
+    tests: [`${SEGMENT}/read-scheduler.test.ts`],
   },
   {
     name: 'the checksum is not bound to the segment',

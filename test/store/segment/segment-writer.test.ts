@@ -66,20 +66,48 @@ t.test('a segment that failed is abandoned at what was committed and never writt
   await world.close();
 });
 
-t.test('a batch is not published while the one before it is not durable', async (t) => {
+for (const fault of [{ errno: 5 }, { hang: true }] as const) {
+  const how = 'hang' in fault ? 'hangs' : 'fails';
+  t.test(`a batch is not published in a segment where the write of the one before it ${how}`, async (t) => {
+    const world = new TierWorld({ payloadBytes: PAYLOAD_BYTES });
+    const synced: string[] = [];
+    let faults = 0;
+    await world.boot({
+      fault: (op) => {
+        if (op.kind === 'sync') synced.push(op.path);
+        // The payload of the second batch: behind two headers, and the first batch's header and payload.
+        const hit = op.kind === 'write' && op.offset === 4096 * (1 + 14 + 1) && faults++ === 0;
+        return hit ? fault : undefined;
+      },
+    });
+    await world.open({ batchBytes: 60_000, batchesInFlight: 3, writeDeadlineMs: 100 });
+    const stores = [1, 2, 3].map((n) => world.store([blockOf(n, 50_000)]));
+    t.same((await Promise.all(stores)).flat(), Array(3).fill(PUT_STATUS.stored));
+    t.ok(faults > 0, 'the second batch was written behind the first');
+    t.equal(synced[0], synced[1], 'the third one was written and synced behind both');
+    const [first, second, ...others] = world.directory.segments();
+    t.equal(first!.liveBlocks, 1, 'and is not visible there');
+    t.equal(first!.endBytes, 4096 * (1 + 14), 'nor part of what recovery trusts');
+    t.equal(second!.liveBlocks, 2);
+    t.same(others, []);
+    for (const n of [1, 2, 3]) t.ok(sameBlock((await world.load([keyOf(n)]))[0], blockOf(n, 50_000)));
+    await world.close();
+  });
+}
+
+t.test('after a failed sync nothing that waited for one in the segment is published', async (t) => {
   const world = new TierWorld({ payloadBytes: PAYLOAD_BYTES });
   const synced: string[] = [];
   await world.boot({
     fault: (op) => (op.kind === 'sync' && synced.push(op.path) === 1 ? { errno: 5 } : undefined),
   });
-  await world.open({ batchBytes: 60_000 });
-  const stores = [1, 2].map((n) => world.store([blockOf(n, 50_000)]));
-  t.same(await Promise.all(stores), [[PUT_STATUS.stored], [PUT_STATUS.stored]]);
-  t.equal(synced[0], synced[1], 'both went into one segment first');
+  await world.open({ batchBytes: 60_000, batchesInFlight: 3 });
+  const stores = [1, 2, 3].map((n) => world.store([blockOf(n, 50_000)]));
+  t.same((await Promise.all(stores)).flat(), Array(3).fill(PUT_STATUS.stored));
+  t.notOk(synced.slice(1).includes(synced[0]!), 'no sync is tried again');
   const holders = world.directory.segments().filter(({ liveBlocks }) => liveBlocks > 0);
-  t.equal(holders.length, 1);
-  t.notOk(synced[0]!.includes(Buffer.from(holders[0]!.id).toString('hex')), 'and are nowhere visible in it');
-  for (const n of [1, 2]) t.ok(sameBlock((await world.load([keyOf(n)]))[0], blockOf(n, 50_000)));
+  for (const { id } of holders) t.notOk(synced[0]!.includes(Buffer.from(id).toString('hex')));
+  for (const n of [1, 2, 3]) t.ok(sameBlock((await world.load([keyOf(n)]))[0], blockOf(n, 50_000)));
   await world.close();
 });
 

@@ -5,6 +5,7 @@ import {
   IO_FLAG,
   IO_OP,
   type IoBatch,
+  invariant,
   PAGE_BYTES,
   pushIo,
   type SubmitOptions,
@@ -106,7 +107,8 @@ export class ReadScheduler {
       const { request } = span;
       const remainingMs = request.deadlineAtMs - nowMs;
       // One task has one deadline: only requests whose deadlines are alike share it.
-      if (Math.abs(remainingMs - taskDeadlineMs) > 10 + taskDeadlineMs / 4) break;
+      // The first always does: none may be left out for a deadline that passed while the process did not run.
+      if (Math.abs(remainingMs - taskDeadlineMs) > 10 + Math.max(0, taskDeadlineMs) / 4) break;
       leastMs = Math.min(leastMs, remainingMs);
       const { rows, order, files } = request;
       while (span.from < span.to) {
@@ -157,6 +159,7 @@ export class ReadScheduler {
       this.#pressure.leave();
     }
     if (taken > 0) this.#queue.splice(0, taken);
+    invariant(batch.count > 0, 'a task carries an operation');
     task.options.deadlineMs = Math.max(1, leastMs);
     return task;
   }
