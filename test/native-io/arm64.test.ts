@@ -14,7 +14,7 @@ const units = readdirSync(native).filter((name) => name.endsWith('.cc'));
 /** What needs Node; the rest is compiled for the driver. */
 const ofAddon = (name: string): boolean => /^(addon|jobs)/.test(name);
 
-t.setTimeout(300_000);
+t.setTimeout(600_000);
 
 t.test('the addon compiles for arm64 without a warning', async (t) => {
   if (!has(COMPILER)) return t.plan(0, `needs ${COMPILER} (Debian: g++-aarch64-linux-gnu)`);
@@ -30,7 +30,7 @@ t.test('the addon compiles for arm64 without a warning', async (t) => {
 
 t.test(
   'the native layers run on an emulated arm64, PMULL checksums included',
-  { timeout: 240_000 },
+  { timeout: 540_000 },
   async (t) => {
     const emulator = EMULATORS.find(has);
     if (!has(COMPILER) || emulator === undefined) {
@@ -47,7 +47,7 @@ t.test(
     t.equal(built.status, 0, built.stderr.toString());
     mkdirSync(join(folder, 'root'), { recursive: true });
     const { status, stdout, stderr } = spawnSync(emulator, [program, join(folder, 'root')], {
-      timeout: 90_000,
+      timeout: 240_000,
     });
     for (const line of stdout.toString().split('\n')) {
       const [, not, name] = /^(not )?ok \d+ - (.*)$/.exec(line) ?? [];

@@ -49,6 +49,8 @@ const on = (root: string, refused: Record<string, string>): Run =>
 const all = on(join(folder, 'all'), {}).report;
 const without = (...names: string[]): string[] => all.kernelFlags.filter((flag) => !names.includes(flag));
 
+t.setTimeout(600_000);
+
 t.test('deferred task work refused (before 6.1): cooperative or plain rings serve', async (t) => {
   const cooperative = on(t.testdir({}), { REFUSE_SETUP: String(SINGLE_ISSUER_OR_DEFER) });
   t.match(cooperative.report, { engine: 'io_uring' });

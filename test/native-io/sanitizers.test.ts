@@ -6,7 +6,9 @@ import t from 'tap';
 
 const sources = fileURLToPath(new URL('../../packages/native-io/native/', import.meta.url));
 
-t.test('the native layers run clean under AddressSanitizer and UBSan', { timeout: 110_000 }, async (t) => {
+t.setTimeout(600_000);
+
+t.test('the native layers run clean under AddressSanitizer and UBSan', { timeout: 540_000 }, async (t) => {
   const directory = t.testdir({ root: {} });
   const program = join(directory, 'driver');
   // Everything but what needs Node.
@@ -25,7 +27,7 @@ t.test('the native layers run clean under AddressSanitizer and UBSan', { timeout
     return;
   }
   t.equal(built.status, 0, built.stderr.toString());
-  const { status, stdout, stderr } = spawnSync(program, [join(directory, 'root')], { timeout: 60_000 });
+  const { status, stdout, stderr } = spawnSync(program, [join(directory, 'root')], { timeout: 240_000 });
   for (const line of stdout.toString().split('\n')) {
     const [, not, name] = /^(not )?ok \d+ - (.*)$/.exec(line) ?? [];
     if (name !== undefined) t.equal(not, undefined, name);
