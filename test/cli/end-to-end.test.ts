@@ -12,7 +12,7 @@ import {
   startNodeProcess,
 } from '../fixtures/node-process.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 
 const at = (place: NodePlace): string[] => ['--socket', place.socketPath];
 const own = (place: NodePlace): string[] => ['--root', place.root, '--state', place.state, ...at(place)];

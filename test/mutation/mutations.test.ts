@@ -2,7 +2,7 @@ import t from 'tap';
 import { mutate, provePassing } from '../../scripts/mutate.mjs';
 import { MUTATIONS } from '../../scripts/mutations.mjs';
 
-t.setTimeout(600_000);
+t.setTimeout(1_200_000);
 
 t.test('the tests named for mutations pass on sources that nothing broke', async (t) => {
   t.same(await provePassing(MUTATIONS), []);
