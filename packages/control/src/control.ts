@@ -23,7 +23,7 @@ import { closed } from './errors.ts';
 import { FramedStream } from './framed-stream.ts';
 import { Gate } from './gate.ts';
 import type { Identity } from './identity.ts';
-import { createNode, type Encryption } from './libp2p-node.ts';
+import { createNode } from './libp2p-node.ts';
 import { OwnCalls } from './own-calls.ts';
 import { Peer } from './peer.ts';
 
@@ -38,11 +38,9 @@ export interface ControlOptions extends Credentials {
   readonly listen?: readonly string[];
   /** Multiaddrs that others are told to dial. Those listened on unless given. */
   readonly announce?: readonly string[];
-  /** `noise` unless given; `docs/internals/control.md` has the measurements. */
-  readonly encryption?: readonly Encryption[];
 }
 
-/** `ControlNetwork` on libp2p: TCP, encryption, yamux and nothing else. */
+/** `ControlNetwork` on libp2p: TCP, noise, yamux and nothing else. */
 export function createControl(parts: ControlParts, options: ControlOptions): ControlNetwork {
   return new Libp2pControl(parts, options);
 }
@@ -98,12 +96,11 @@ class Libp2pControl implements ControlNetwork {
     const gate = new Gate(this.#parts.clock, () => {
       this.counters.refused++;
     });
-    const { listen = ['/ip4/127.0.0.1/tcp/0'], encryption = ['noise'] } = this.#options;
+    const { listen = ['/ip4/127.0.0.1/tcp/0'] } = this.#options;
     const { node, listeners } = await createNode({
       privateKey: this.#parts.identity.privateKey,
       gater: gate.gater,
       listen,
-      encryption,
     });
     const own = new OwnCalls(this.#parts.identity.peer, this.#handlers, this.#parts.clock, this.counters);
     const life: Life = { node, listeners, peers: new Map(), answering: new Set(), own };

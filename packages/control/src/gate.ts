@@ -39,11 +39,11 @@ export class Gate {
 
   /** The connection from there is a member's: it counts no longer, and may stay. */
   admit(remote: Multiaddr): void {
-    this.#pending.get(`${remote}`)?.release();
+    this.#pending.get(endOf(remote))?.release();
   }
 
   #hold(connection: MultiaddrConnection, host: string, ofHost: number): void {
-    const key = `${connection.remoteAddr}`;
+    const key = endOf(connection.remoteAddr);
     this.#pendingOfHost.set(host, ofHost + 1);
     const cancel = this.#clock.after(ADMISSION_MS, () => connection.abort(new Error('not admitted in time')));
     const release = (): void => {
@@ -65,4 +65,10 @@ export class Gate {
 
 function hostOf(address: Multiaddr): string {
   return `${address.getComponents()[0]?.value}`;
+}
+
+/** Address and port: libp2p appends the peer's id to one and the same address once it knows it. */
+function endOf(address: Multiaddr): string {
+  const [host, port] = address.getComponents();
+  return `${host?.value} ${port?.value}`;
 }

@@ -4,4 +4,4 @@ import './promise-with-resolvers.ts';
 export { type ControlOptions, type ControlParts, createControl } from './control.ts';
 export type { Credentials } from './credentials.ts';
 export { createIdentity, type Identity, loadIdentity } from './identity.ts';
-export type { Encryption } from './libp2p-node.ts';
+export { type MemberCard, type MemberCards, readMemberCards, writeMemberCard } from './member-card.ts';

@@ -1,7 +1,6 @@
 import type { ConnectionGater, Listener, PrivateKey } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
 import { tcp } from '@libp2p/tcp';
-import { tls } from '@libp2p/tls';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p, type Libp2p } from 'libp2p';
 import {
@@ -13,21 +12,17 @@ import {
   STREAMS_MAX,
 } from './bounds.ts';
 
-/** What encrypts connections. Both sides must speak one in common. */
-export type Encryption = 'noise' | 'tls';
-
 export interface Libp2pParts {
   readonly privateKey: PrivateKey;
   readonly gater: ConnectionGater;
   readonly listen: readonly string[];
-  readonly encryption: readonly Encryption[];
 }
 
 /** Plain data frames of yamux fill one message of noise: 65,535 bytes less its tag and yamux's header. */
 const MUXER_MESSAGE_BYTES = 65_535 - 16 - 12;
 
 /**
- * A libp2p node with nothing but TCP, encryption and yamux: no discovery, no relay, no pings, no background dials.
+ * A libp2p node with nothing but TCP, noise and yamux: no discovery, no relay, no pings, no background dials.
  * Answers it with its listeners, which know the addresses that libp2p itself reports only once they were verified.
  */
 export async function createNode(
@@ -50,7 +45,7 @@ export async function createNode(
         return transport;
       },
     ],
-    connectionEncrypters: parts.encryption.map((name) => (name === 'noise' ? noise() : tls())),
+    connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({
         enableKeepAlive: false,

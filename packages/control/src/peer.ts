@@ -1,5 +1,5 @@
 import type { PeerId } from '@libp2p/interface';
-import { type Chance, type Clock, type PeerName, RefillError } from '@refill/interface';
+import { type Chance, type PeerName, RefillError } from '@refill/interface';
 import { AskLink } from './ask-link.ts';
 import {
   BACKOFF_MS_MAX,
