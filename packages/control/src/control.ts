@@ -177,11 +177,21 @@ class Libp2pControl implements ControlNetwork {
     const peer = `${connection.remotePeer}`;
     const stream = new FramedStream(raw);
     const cancel = clock.after(ADMISSION_MS, () => stream.end(new Error('not admitted in time')));
-    stream.onEnd = () => cancel();
+    // The gate counts a connection that ends before it was admitted; one that was, is counted here.
+    const refuse = (): void => {
+      if (!gate.isPending(connection.remoteAddr)) this.counters.refused++;
+    };
+    stream.onEnd = (cause) => {
+      cancel();
+      if (!isNonsense(cause)) return;
+      refuse();
+      connection.abort(cause);
+    };
     const ends = { self: `${life.node.peerId}`, peer };
     admit(stream, ends, { membership: this.#membership, chance }, (refusal) => {
       cancel();
       if (refusal !== undefined) {
+        refuse();
         stream.finish();
         // Gives the refusal time to arrive; a connection that nobody closes is cut by the gate.
         connection.close().catch(() => {});
@@ -202,14 +212,17 @@ class Libp2pControl implements ControlNetwork {
       };
       const link = new AnswerLink(parts, stream, (cause) => {
         life.answering.delete(link);
-        if (cause instanceof RefillError && cause.code === 'ERR_PROTOCOL') {
-          this.counters.refused++;
-          connection.abort(cause);
-        }
+        if (!isNonsense(cause)) return;
+        this.counters.refused++;
+        connection.abort(cause);
       });
       life.answering.add(link);
     });
   }
+}
+
+function isNonsense(cause: unknown): cause is RefillError {
+  return cause instanceof RefillError && cause.code === 'ERR_PROTOCOL';
 }
 
 function checkProtocol(protocol: string): void {

@@ -20,8 +20,9 @@ export class Gate {
     this.#onRefused = onRefused;
   }
 
-  get pending(): number {
-    return this.#pending.size;
+  /** Is the connection from there one that was not admitted yet? */
+  isPending(remote: Multiaddr): boolean {
+    return this.#pending.has(endOf(remote));
   }
 
   readonly gater: ConnectionGater = {

@@ -6,7 +6,6 @@ import { createLibp2p, type Libp2p } from 'libp2p';
 import {
   ADMISSION_MS,
   CONNECTIONS_MAX,
-  PENDING_MAX,
   READ_BUFFER_BYTES_MAX,
   STREAM_WINDOW_BYTES,
   STREAMS_MAX,
@@ -63,7 +62,7 @@ export async function createNode(
     connectionManager: {
       maxConnections: CONNECTIONS_MAX,
       // The gate is stricter and counts; these are only not to be in its way.
-      maxIncomingPendingConnections: 2 * PENDING_MAX,
+      maxIncomingPendingConnections: CONNECTIONS_MAX,
       inboundConnectionThreshold: 10_000,
       inboundUpgradeTimeout: ADMISSION_MS,
       inboundStreamProtocolNegotiationTimeout: ADMISSION_MS,
