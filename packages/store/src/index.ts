@@ -1,5 +1,6 @@
 export * from './arena/arena.ts';
 export * from './arena/slot-allocator.ts';
+export { fillLoadRow, fillStoreRow } from './fill-rows.ts';
 export type { NodeComponents, NodeOptions } from './node/node-parts.ts';
 export * from './node/store-node.ts';
 export {

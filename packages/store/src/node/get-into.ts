@@ -13,12 +13,13 @@ import {
 import { COPY_LATE, CopyOut } from '../arena/copy.ts';
 import { isDirectPlace } from '../arena/direct-io.ts';
 import type { Region } from '../arena/regions.ts';
+import { fillLoadRow } from '../fill-rows.ts';
 import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS } from '../shared-tier.ts';
 import { checkDeadline, checkKeys, checkPlaces, checkRows, placeOffset } from './arguments.ts';
 import { AwaitedBlocks } from './awaited-blocks.ts';
 import { doneBy } from './deadline.ts';
 import { gatherMisses, locateMisses, type Misses } from './find-misses.ts';
-import { type Flight, fillLoadRow, touchFound } from './load-blocks.ts';
+import { type Flight, touchFound } from './load-blocks.ts';
 import { loadFresh } from './load-fresh.ts';
 import { countOutcome, outcomeOf } from './read-outcome.ts';
 import { checkNamespace, checkOpen, type SessionState } from './session-state.ts';

@@ -1,5 +1,6 @@
 import { ENTRY_NONE, KEY_WORDS, LOCATION_ROW, LOCATION_ROW_WORDS, SLOT_UNIT_BYTES } from '@refill/interface';
 import { BLOCK_STATE } from '../arena/block-columns.ts';
+import { fillLoadRow } from '../fill-rows.ts';
 import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS } from '../shared-tier.ts';
 import { loadFresh } from './load-fresh.ts';
 import type { NodeCore } from './node-parts.ts';
@@ -115,36 +116,6 @@ export class LoadBlocks {
     sharedLatency.record(clock.nowMs() - startedMs);
     for (const waiter of flight.waiters) waiter.landed(flight);
   }
-}
-
-/** Fills `LOAD_ROW` number `to` from key `index` of `keys` and row `at` of `locations`. */
-export function fillLoadRow(
-  rows: Uint32Array,
-  to: number,
-  namespace: number,
-  keys: Uint32Array,
-  index: number,
-  locations: Uint32Array,
-  at: number,
-  buffer: number,
-  bufferOffset: number,
-): void {
-  const row = to * LOAD_ROW_WORDS;
-  const location = at * LOCATION_ROW_WORDS;
-  for (let word = 0; word < KEY_WORDS; word++)
-    rows[row + LOAD_ROW.key + word] = keys[index * KEY_WORDS + word]!;
-  rows[row + LOAD_ROW.namespace] = namespace;
-  rows[row + LOAD_ROW.segment] = locations[location + LOCATION_ROW.segment]!;
-  rows[row + LOAD_ROW.offsetPages] = locations[location + LOCATION_ROW.offsetPages]!;
-  rows[row + LOAD_ROW.lengthBytes] = locations[location + LOCATION_ROW.lengthBytes]!;
-  rows[row + LOAD_ROW.storedBytes] = locations[location + LOCATION_ROW.storedBytes]!;
-  rows[row + LOAD_ROW.checksumLo] = locations[location + LOCATION_ROW.checksumLo]!;
-  rows[row + LOAD_ROW.checksumHi] = locations[location + LOCATION_ROW.checksumHi]!;
-  rows[row + LOAD_ROW.flags] = locations[location + LOCATION_ROW.flags]!;
-  rows[row + LOAD_ROW.buffer] = buffer;
-  rows[row + LOAD_ROW.bufferOffsetLo] = bufferOffset >>> 0;
-  rows[row + LOAD_ROW.bufferOffsetHi] = Math.floor(bufferOffset / 2 ** 32);
-  rows[row + LOAD_ROW.status] = LOAD_STATUS.pending;
 }
 
 /** Tells the directory which blocks were found, for recency. */

@@ -17,6 +17,7 @@ import {
 import { COPY_LATE, CopyOut } from '../arena/copy.ts';
 import { isDirectPlace } from '../arena/direct-io.ts';
 import type { Region } from '../arena/regions.ts';
+import { fillStoreRow } from '../fill-rows.ts';
 import { STORE_ROW, STORE_ROW_WORDS } from '../shared-tier.ts';
 import {
   checkDeadline,
@@ -30,7 +31,6 @@ import { awaitStored } from './await-stored.ts';
 import { commitTaken } from './commit.ts';
 import { keysOfPuts, reserve } from './reserve.ts';
 import { checkNamespace, checkOpen, type SessionState } from './session-state.ts';
-import { fillStoreRow } from './write-behind.ts';
 
 /**
  * Puts from a client's own memory. `shared`: written from there without a copy, if the place suits direct I/O.

@@ -11,6 +11,7 @@ import {
   RefillError,
 } from '@refill/interface';
 import { BLOCK_STATE } from '../arena/block-columns.ts';
+import { copyWords } from '../fill-rows.ts';
 import { checkPuts, checkRows } from './arguments.ts';
 import { existsAs } from './await-stored.ts';
 import { doneBy } from './deadline.ts';
@@ -50,9 +51,7 @@ export function reserve(
 export function keysOfPuts(puts: Uint32Array, count: number): Uint32Array {
   const keys = new Uint32Array(count * KEY_WORDS);
   for (let i = 0; i < count; i++) {
-    for (let word = 0; word < KEY_WORDS; word++) {
-      keys[i * KEY_WORDS + word] = puts[i * PUT_ROW_WORDS + PUT_ROW.key + word]!;
-    }
+    copyWords(puts, i * PUT_ROW_WORDS + PUT_ROW.key, keys, i * KEY_WORDS, KEY_WORDS);
   }
   return keys;
 }

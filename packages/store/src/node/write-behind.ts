@@ -1,5 +1,6 @@
-import { BATCH_BLOCKS_MAX, PUT_ROW, PUT_ROW_WORDS, PUT_STATUS, SLOT_UNIT_BYTES } from '@refill/interface';
+import { BATCH_BLOCKS_MAX, PUT_STATUS, SLOT_UNIT_BYTES } from '@refill/interface';
 import { BLOCK_FLAG_BITS } from '../arena/block-columns.ts';
+import { fillStoreRow } from '../fill-rows.ts';
 import { STORE_ROW, STORE_ROW_WORDS } from '../shared-tier.ts';
 import type { NodeCore } from './node-parts.ts';
 
@@ -230,31 +231,4 @@ export class WriteBehind {
     this.#progress = undefined;
     progress?.resolve();
   }
-}
-
-/** Fills `STORE_ROW` number `to` from row `index` of puts. */
-export function fillStoreRow(
-  rows: Uint32Array,
-  to: number,
-  namespace: number,
-  puts: Uint32Array,
-  index: number,
-  buffer: number,
-  bufferOffset: number,
-): void {
-  const row = to * STORE_ROW_WORDS;
-  const put = index * PUT_ROW_WORDS;
-  for (let word = 0; word < 8; word++) {
-    rows[row + STORE_ROW.key + word] = puts[put + PUT_ROW.key + word]!;
-    rows[row + STORE_ROW.parent + word] = puts[put + PUT_ROW.parent + word]!;
-  }
-  rows[row + STORE_ROW.namespace] = namespace;
-  rows[row + STORE_ROW.lengthBytes] = puts[put + PUT_ROW.lengthBytes]!;
-  rows[row + STORE_ROW.tokens] = puts[put + PUT_ROW.tokens]!;
-  rows[row + STORE_ROW.family] = puts[put + PUT_ROW.family]!;
-  rows[row + STORE_ROW.shard] = puts[put + PUT_ROW.shard]!;
-  rows[row + STORE_ROW.buffer] = buffer;
-  rows[row + STORE_ROW.bufferOffsetLo] = bufferOffset >>> 0;
-  rows[row + STORE_ROW.bufferOffsetHi] = Math.floor(bufferOffset / 2 ** 32);
-  rows[row + STORE_ROW.status] = PUT_STATUS.failed;
 }

@@ -1,5 +1,6 @@
-import { BLOCK_FLAG, type BlockIO, PAGE_BYTES } from '@refill/interface';
+import { BLOCK_FLAG, type BlockIO, KEY_WORDS, PAGE_BYTES } from '@refill/interface';
 import { mappedBytes } from '../arena/mapped-bytes.ts';
+import { copyWords } from '../fill-rows.ts';
 import { type Scratch, type SharedTierCounters, STORE_ROW, STORE_ROW_WORDS } from '../shared-tier.ts';
 import { batchHeaderBytes } from './batch-header.ts';
 import { compressPayload, type Split } from './compress.ts';
@@ -33,12 +34,10 @@ export function planBatch(pick: Pick): BatchPlan {
     const { rows } = pick.requests[i]!;
     const row = pick.rowIndexes[i]! * STORE_ROW_WORDS;
     const at = i * ENTRY_WORDS;
-    for (let word = 0; word < 8; word++) entries[at + ENTRY.key + word] = rows[row + STORE_ROW.key + word]!;
+    copyWords(rows, row + STORE_ROW.key, entries, at + ENTRY.key, KEY_WORDS);
     entries[at + ENTRY.flags] = pick.flags;
     if (tombstone) continue;
-    for (let word = 0; word < 8; word++) {
-      entries[at + ENTRY.parent + word] = rows[row + STORE_ROW.parent + word]!;
-    }
+    copyWords(rows, row + STORE_ROW.parent, entries, at + ENTRY.parent, KEY_WORDS);
     const lengthBytes = rows[row + STORE_ROW.lengthBytes]!;
     entries[at + ENTRY.family] = rows[row + STORE_ROW.family]!;
     entries[at + ENTRY.shard] = rows[row + STORE_ROW.shard]!;

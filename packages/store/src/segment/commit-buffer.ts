@@ -1,5 +1,5 @@
 import { COMMIT_ROW_WORDS, type Directory } from '@refill/interface';
-import { commitRow } from './commit-row.ts';
+import { fillCommitRow } from '../fill-rows.ts';
 
 const ROWS_MAX = 4096;
 
@@ -26,7 +26,7 @@ export class CommitBuffer {
 
   /** Adds block `block` of batch entries; a promise only when the buffer was full. */
   add(entries: Uint32Array, block: number, namespace: number, segment: number): void | Promise<void> {
-    commitRow(this.#rows, this.#count++, entries, block, namespace, segment);
+    fillCommitRow(this.#rows, this.#count++, entries, block, namespace, segment);
     if (this.#count === ROWS_MAX) return this.flush();
   }
 

@@ -15,10 +15,10 @@ import {
   type SegmentRecord,
   setIoKey,
 } from '@refill/interface';
+import { fillCommitRow } from '../fill-rows.ts';
 import type { SharedTierCounters } from '../shared-tier.ts';
 import { encodeBatchHeader } from './batch-header.ts';
 import { type BatchPlan, placePlan } from './batch-plan.ts';
-import { commitRow } from './commit-row.ts';
 import { ERRNO } from './errno.ts';
 import { FooterIndex } from './footer.ts';
 import { type IoBatches, ioFailure } from './io-batches.ts';
@@ -265,7 +265,7 @@ export class SegmentWriter {
   #commitRows(plan: BatchPlan): Uint32Array {
     const rows = new Uint32Array(plan.blocks * COMMIT_ROW_WORDS);
     for (let i = 0; i < plan.blocks; i++) {
-      commitRow(rows, i, plan.entries, i, this.#namespace.index, this.record.index);
+      fillCommitRow(rows, i, plan.entries, i, this.#namespace.index, this.record.index);
     }
     return rows;
   }
