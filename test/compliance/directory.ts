@@ -19,6 +19,13 @@ async function pagesOf(directory: Directory, from: number, count: number, namesp
   });
 }
 
+/** A directory that can be started again, over an engine that stays. */
+export interface WorldOfDirectory {
+  readonly directory: Directory;
+  readonly engine: MetadataEngine;
+  restart(): Promise<unknown>;
+}
+
 /**
  * What every directory promises, whatever its engine and its memory. `create` gives a stopped engine; `options`
  * are the directory's, so that the suite also runs with a memory budget that holds no block.
@@ -27,9 +34,10 @@ export function directoryCompliance(
   t: Test,
   create: (t: Test) => MetadataEngine,
   options: { memoryBudgetBytes?: number } = {},
+  createWorld: (engine: MetadataEngine) => WorldOfDirectory = (engine) => new DirectoryWorld(engine, options),
 ): void {
-  const started = async (t: Test): Promise<DirectoryWorld> => {
-    const world = new DirectoryWorld(create(t), options);
+  const started = async (t: Test): Promise<WorldOfDirectory> => {
+    const world = createWorld(create(t));
     await world.directory.start();
     t.teardown(() => world.directory.stop());
     return world;
@@ -222,7 +230,7 @@ export function directoryCompliance(
   });
 
   t.test('a directory that is not started refuses changes', async (t) => {
-    const world = new DirectoryWorld(create(t), options);
+    const world = createWorld(create(t));
     await t.rejects(world.directory.acquireEpoch('a'), { code: 'ERR_NODE_CLOSED' });
     await t.rejects(world.directory.commit('a', 1, rowsOf(0, 0, 1), 1, new Uint8Array(1)), {
       code: 'ERR_NODE_CLOSED',
