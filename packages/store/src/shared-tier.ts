@@ -22,6 +22,11 @@ export interface SharedTier extends Startable {
   remove(namespace: number, keys: Uint32Array, count: number): Promise<number>;
   /** Seals open segments and writes their footers. Part of `stop`. */
   seal(): Promise<void>;
+  /**
+   * Goes on under a new epoch after the lease of the one before was lost: open segments are abandoned, what was not
+   * committed is written again, sequences begin at 1. `epoch` is greater than any before.
+   */
+  adopt(epoch: number): void;
   readonly counters: SharedTierCounters;
 }
 
@@ -53,8 +58,11 @@ export interface Scratch {
   free(offset: number): void;
 }
 
-/** One block to read: its location as the directory gave it, and where it shall go. */
-export const LOAD_ROW_WORDS = 20;
+/**
+ * One block to read: its location as the directory gave it, and where it shall go. `segment` is `SEGMENT_NONE` for a
+ * block that is only in the memory of its holders (as in `LOCATION_ROW`).
+ */
+export const LOAD_ROW_WORDS = 22;
 export const LOAD_ROW = {
   key: 0,
   namespace: 8,
@@ -70,7 +78,10 @@ export const LOAD_ROW = {
   bufferOffsetHi: 18,
   /** Out: `LOAD_STATUS`. */
   status: 19,
+  holdersLo: 20,
+  holdersHi: 21,
 } as const;
+export const SEGMENT_NONE = 0xffffffff;
 
 export const LOAD_STATUS = {
   pending: 0,
