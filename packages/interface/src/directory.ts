@@ -68,7 +68,7 @@ export interface Directory extends Startable {
   /** Counts the changes of the catalogue that this side has seen: only grows, and means nothing in another process. */
   readonly version: number;
 
-  /** A new epoch for a node: strictly greater than any it ever had, durable on return. */
+  /** A new epoch for a node: strictly greater than any that any node of this directory ever had, durable on return. */
   acquireEpoch(node: string): Promise<number>;
 
   /**
@@ -102,10 +102,10 @@ export interface Directory extends Startable {
   segmentById(id: Uint8Array): SegmentRecord | undefined;
   segments(): SegmentRecord[];
   /**
-   * Segments without a live block, closed or dead, that this node is to reclaim: its own, and in a cluster also those
-   * of nodes that are gone.
+   * Segments without a live block, closed or dead, that a node is to reclaim: those of these names, which are its own
+   * or were before; in a cluster those that the metadata service names for it, of nodes that are gone too.
    */
-  reclaimable(node: string): SegmentRecord[];
+  reclaimable(nodes: ReadonlySet<string>): SegmentRecord[];
   /** Whether no other node may still read this dead segment: whoever reclaims it only waits for its own reads. */
   mayUnlink(index: number): boolean;
 

@@ -219,9 +219,9 @@ class EmbeddedDirectory implements LocalDirectory {
     return [...this.#state.catalogue.segments.values()];
   }
 
-  reclaimable(node: string): SegmentRecord[] {
+  reclaimable(nodes: ReadonlySet<string>): SegmentRecord[] {
     return this.segments().filter(
-      (segment) => segment.node === node && segment.liveBlocks === 0 && segment.state !== 'open',
+      (segment) => nodes.has(segment.node) && segment.liveBlocks === 0 && segment.state !== 'open',
     );
   }
 

@@ -27,7 +27,7 @@ function reclaim({ directory, cluster, clock }: TestNode, unlinked: string[]): P
   const io = { unlink: async (path: string) => void unlinked.push(path) } as unknown as BlockIO;
   const files = { whenIdle: async () => {} };
   return reclaimSegments({ io, directory, clock, files } as unknown as Parameters<typeof reclaimSegments>[0], {
-    node: cluster.lease.node,
+    nodes: new Set([cluster.lease.node]),
     deadlineMs: 1000,
     proceed: () => true,
   });
@@ -106,10 +106,10 @@ t.test('a segment with a live block is never named', async (t) => {
   const a = await world.joined('a');
   const segment = await emptySegment(a, 1);
   await world.clock.advance(2500);
-  t.same(a.directory.reclaimable('a').map(({ index }) => index), [segment]);
+  t.same(a.directory.reclaimable(new Set()).map(({ index }) => index), [segment]);
   await a.directory.commit('a', 1, rowsOf(segment, 5, 1), 1, new Uint8Array(1));
   t.equal(await a.directory.moveSegment(segment, 'sealed', 'dead', 8192), false);
   await world.clock.advance(2500);
-  t.same(a.directory.reclaimable('a'), []);
+  t.same(a.directory.reclaimable(new Set()), []);
   await world.stop();
 });
