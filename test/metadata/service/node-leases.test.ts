@@ -120,14 +120,14 @@ t.test('a restarted service fences nobody: nodes go on under their epochs', asyn
   const epochs: number[] = [];
   for (const node of nodes) node.cluster.lease.onEpoch = (epoch) => epochs.push(epoch);
   await world.restart();
-  await commit(nodes[0]!, 1, segments[0]!, 0);
+  await commit(nodes[0]!, nodes[0]!.cluster.lease.epoch, segments[0]!, 0);
   t.equal(world.local.stats.blocks, 1, 'also before it has renewed');
   await world.clock.advance(TTL_MS * 3);
   t.same(epochs, []);
   t.equal(world.service.status.members, 3);
   for (const [i, node] of nodes.entries()) {
     t.match(world.local.segment(segments[i]!), { state: 'open' });
-    await commit(node, 1, segments[i]!, 10 + i);
+    await commit(node, node.cluster.lease.epoch, segments[i]!, 10 + i);
   }
   await world.stop();
 });

@@ -84,7 +84,7 @@ t.test('after a restart nothing is unlinked before every node has said what it r
     id: new Uint8Array(16).fill(9),
     namespace: 0,
     node: 'b',
-    epoch: 1,
+    epoch: b.cluster.lease.epoch,
     sizeBytes: 8 << 20,
   });
   t.ok(other);
