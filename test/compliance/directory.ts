@@ -45,14 +45,18 @@ export function directoryCompliance(
 
   t.test('a node never gets an epoch twice, also when the metadata database is lost', async (t) => {
     const world = await started(t);
-    t.equal(await world.directory.acquireEpoch('a'), 1);
-    t.same(await Promise.all([world.directory.acquireEpoch('a'), world.directory.acquireEpoch('a')]), [2, 3]);
-    t.equal(await world.directory.acquireEpoch('b'), 4, 'and never one that another node had');
+    // A cluster's own nodes take epochs too, so the numbers have gaps.
+    const epochs = [await world.directory.acquireEpoch('a')];
+    const [second, third] = [world.directory.acquireEpoch('a'), world.directory.acquireEpoch('a')];
+    epochs.push(await second, await third, await world.directory.acquireEpoch('b'));
     await world.restart();
-    t.equal(await world.directory.acquireEpoch('a'), 5);
+    epochs.push(await world.directory.acquireEpoch('a'));
     await world.engine.clear({ gte: Uint8Array.of(0), lt: Uint8Array.of(255) });
     await world.restart();
-    t.equal(await world.directory.acquireEpoch('b'), 6);
+    epochs.push(await world.directory.acquireEpoch('b'));
+    for (let i = 1; i < epochs.length; i++) {
+      t.ok(epochs[i]! > epochs[i - 1]!, 'also never one that another node had', { epochs });
+    }
   });
 
   t.test('a namespace keeps its index; another fingerprint under its name is refused by field', async (t) => {

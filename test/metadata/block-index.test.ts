@@ -14,7 +14,7 @@ t.test('locations come back as they were committed, up to the widest values', as
   const entry = index.insert(row, 0, 9);
   const rows = new Uint32Array(LOCATION_ROW_WORDS);
   index.locate(entry, rows, 0);
-  t.same([...rows], [1, 0xfffffffe, 6, 2 ** 28, 2 ** 28, 0x80000005, 0xf0000005, 16, 1, entry]);
+  t.same([...rows], [1, 0xfffffffe, 6, 2 ** 28, 2 ** 28, 0x80000005, 0xf0000005, 16, 1, entry, 0, 0]);
   t.equal(rows[LOCATION_ROW.entry], entry);
   t.equal(index.storedBytes(entry), 2 ** 28);
   row[COMMIT_ROW.lengthBytes] = 0;

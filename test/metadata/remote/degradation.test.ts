@@ -122,7 +122,14 @@ t.test('a change whose answer was lost is asked for again, and done once', async
     ['commit', () => a.directory.commit('a', 1, rowsOf(segment, 5, 1), 1, new Uint8Array(1))],
     [
       'createSegment',
-      () => a.directory.createSegment({ id: new Uint8Array(16).fill(7), namespace: 0, node: 'a', epoch: 1, sizeBytes: 1 << 23 }),
+      () =>
+        a.directory.createSegment({
+          id: new Uint8Array(16).fill(7),
+          namespace: 0,
+          node: 'a',
+          epoch: 1,
+          sizeBytes: 1 << 23,
+        }),
     ],
     ['moveSegment', () => a.directory.moveSegment(segment, 'open', 'sealed', 4096 * 9)],
   ] as const) {

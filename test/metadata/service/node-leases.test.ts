@@ -132,25 +132,32 @@ t.test('a restarted service fences nobody: nodes go on under their epochs', asyn
   await world.stop();
 });
 
-t.test('a node that died while the service was away loses its lease a whole life after the restart', async (t) => {
-  const world = await new ServiceWorld().start();
-  const a = await world.joined('a');
-  const segment = await openSegment(a, 1);
-  a.channel.state = 'silent';
-  await world.restart();
-  await world.clock.advance(TTL_MS - 1000);
-  t.equal(world.local.epochOf('a'), 1);
-  await world.clock.advance(2000);
-  t.equal(world.local.epochOf('a'), 2);
-  t.match(world.local.segment(segment), { state: 'abandoned', endBytes: 0 });
-  await world.stop();
-});
+t.test(
+  'a node that died while the service was away loses its lease a whole life after the restart',
+  async (t) => {
+    const world = await new ServiceWorld().start();
+    const a = await world.joined('a');
+    const segment = await openSegment(a, 1);
+    a.channel.state = 'silent';
+    await world.restart();
+    await world.clock.advance(TTL_MS - 1000);
+    t.equal(world.local.epochOf('a'), 1);
+    await world.clock.advance(2000);
+    t.equal(world.local.epochOf('a'), 2);
+    t.match(world.local.segment(segment), { state: 'abandoned', endBytes: 0 });
+    await world.stop();
+  },
+);
 
 t.test('of two nodes of one name the second is refused, unless it is the same peer', async (t) => {
   const world = await new ServiceWorld().start();
   const a = await world.joined('a');
   await t.rejects(world.joined('a', { peer: 'another' }), { code: 'ERR_NODE_IDENTITY_TAKEN' });
-  await t.rejects(world.joined('b', { peer: 'peer-a', joinMs: 1 }), { code: 'ERR_LIMIT' }, 'one peer, one name');
+  await t.rejects(
+    world.joined('b', { peer: 'peer-a', joinMs: 1 }),
+    { code: 'ERR_LIMIT' },
+    'one peer, one name',
+  );
   const again = await world.joined('a');
   t.equal(again.cluster.lease.epoch, 2, 'a restart takes over at once');
   const segment = await openSegment(again, 1);
@@ -219,7 +226,13 @@ t.test('a draining node is shown as such and ranked no more', async (t) => {
   const a = await world.joined('a');
   const b = await world.joined('b');
   await world.clock.advance(2500);
-  t.same(b.cluster.members.map(({ node, state }) => [node, state]), [['a', 'live'], ['b', 'live']]);
+  t.same(
+    b.cluster.members.map(({ node, state }) => [node, state]),
+    [
+      ['a', 'live'],
+      ['b', 'live'],
+    ],
+  );
   a.cluster.drain();
   await world.clock.advance(5000);
   t.match(b.cluster.member(1), { node: 'a', state: 'draining' });

@@ -26,11 +26,14 @@ async function emptySegment(node: TestNode, id: number): Promise<number> {
 function reclaim({ directory, cluster, clock }: TestNode, unlinked: string[]): Promise<number> {
   const io = { unlink: async (path: string) => void unlinked.push(path) } as unknown as BlockIO;
   const files = { whenIdle: async () => {} };
-  return reclaimSegments({ io, directory, clock, files } as unknown as Parameters<typeof reclaimSegments>[0], {
-    nodes: new Set([cluster.lease.node]),
-    deadlineMs: 1000,
-    proceed: () => true,
-  });
+  return reclaimSegments(
+    { io, directory, clock, files } as unknown as Parameters<typeof reclaimSegments>[0],
+    {
+      nodes: new Set([cluster.lease.node]),
+      deadlineMs: 1000,
+      proceed: () => true,
+    },
+  );
 }
 
 t.test('a segment is unlinked when no node reads what was there before it was condemned', async (t) => {
@@ -106,7 +109,10 @@ t.test('a segment with a live block is never named', async (t) => {
   const a = await world.joined('a');
   const segment = await emptySegment(a, 1);
   await world.clock.advance(2500);
-  t.same(a.directory.reclaimable(new Set()).map(({ index }) => index), [segment]);
+  t.same(
+    a.directory.reclaimable(new Set()).map(({ index }) => index),
+    [segment],
+  );
   await a.directory.commit('a', 1, rowsOf(segment, 5, 1), 1, new Uint8Array(1));
   t.equal(await a.directory.moveSegment(segment, 'sealed', 'dead', 8192), false);
   await world.clock.advance(2500);

@@ -63,7 +63,11 @@ t.test('locate ranks by the prefix and then by all that a node holds', async (t)
   const shares = await a.cluster.locate(0, keysOf(0, 16), 16, 5, 1000);
   t.same(
     shares.map(({ member, prefixBlocks, blocks }) => [member.node, prefixBlocks, blocks]),
-    [['b', 8, 8], ['a', 4, 4], ['c', 0, 15]],
+    [
+      ['b', 8, 8],
+      ['a', 4, 4],
+      ['c', 0, 15],
+    ],
   );
   t.equal((await a.cluster.locate(0, keysOf(0, 16), 16, 1, 1000)).length, 1);
   await world.stop();

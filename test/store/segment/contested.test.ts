@@ -44,8 +44,8 @@ t.test('nor with the latest commits of the database', async (t) => {
   const rows = new Uint32Array(27);
   const { pages } = world.disk.files.get([...world.disk.created][0]!)!;
   const entry = new Uint32Array(pages.get(1)!.slice(128, 128 + 112).buffer);
-  const { commitRow } = await import('../../../packages/store/src/segment/commit-row.ts');
-  commitRow(rows, 0, entry, 0, 0, first!.index);
+  const { fillCommitRow } = await import('../../../packages/store/src/fill-rows.ts');
+  fillCommitRow(rows, 0, entry, 0, 0, first!.index);
   await next.directory.commit('node-a', next.epoch, rows, 1, new Uint8Array(1));
   t.match(await recoverSegments(partsOf(next), { node: 'node-a', epoch: next.epoch }), { blocks: 1 });
   await next.open();

@@ -13,6 +13,8 @@ const COLUMNS = LOCATION_ROW_WORDS - 1;
 /** Bytes an entry: key, namespace, columns, slots. */
 export const CACHED_BYTES: number = 4 * (KEY_WORDS + 1 + COLUMNS) + 10;
 const PASS_KEYS = 1024;
+/** A generation is not smaller than a page of its table, or making new ones would cost more than it saves. */
+const ENTRIES_MIN = 16_384;
 
 /**
  * Where blocks are, as answered before: locations never change, so one that is stale ends in a file that is gone and
@@ -27,10 +29,11 @@ export class LocationCache {
   #ids = new Int32Array(PASS_KEYS);
   readonly #key = new Uint32Array(KEY_WORDS);
 
-  /** `bytesMax` bounds both generations together. */
+  /** `bytesMax` bounds both generations together; 0 remembers nothing. */
   constructor(options: { seed: number; bytesMax: number }) {
     this.#seed = options.seed;
-    this.#entriesMax = Math.max(1, Math.floor(options.bytesMax / 2 / CACHED_BYTES));
+    const entries = Math.floor(options.bytesMax / 2 / CACHED_BYTES);
+    this.#entriesMax = options.bytesMax === 0 ? 0 : Math.max(ENTRIES_MIN, entries);
     this.#young = this.#table();
     this.#old = this.#table();
   }
@@ -95,7 +98,7 @@ export class LocationCache {
   /** Remembers the location of row `at` of `rows`, if one was found. */
   add(namespace: number, keys: Uint32Array, index: number, rows: Uint32Array, at: number): void {
     const from = at * LOCATION_ROW_WORDS;
-    if (rows[from + LOCATION_ROW.found] === 0) return;
+    if (rows[from + LOCATION_ROW.found] === 0 || this.#entriesMax === 0) return;
     const id = this.#place(namespace, keys, index * KEY_WORDS);
     const page = this.#young.pageOf(id)!;
     const to = this.#young.rowAt(id) - 1;
@@ -105,6 +108,7 @@ export class LocationCache {
   /** Remembers a block that this node has just committed. */
   addCommitted(rows: Uint32Array, index: number): void {
     const from = index * COMMIT_ROW_WORDS;
+    if (this.#entriesMax === 0) return;
     const id = this.#place(rows[from + COMMIT_ROW.namespace]!, rows, from + COMMIT_ROW.key);
     const page = this.#young.pageOf(id)!;
     const to = this.#young.rowAt(id) - 1;

@@ -3,13 +3,15 @@ import { RESIDENCY_NOTES_MAX, TOUCHES_MAX } from '../protocol/message.ts';
 
 /** Notes that wait for heartbeats; beyond it all residency is told anew. 8 bytes each. */
 const NOTES_MAX = 1_048_576;
+const WORDS_MIN = 2048;
+const WORDS_KEPT = 131_072;
 
 /**
  * What a node tells with its heartbeats: which blocks came to its memory and went (in their order), and which index
  * entries were used. Both are hints; what does not fit is dropped and, for residency, told anew as a whole.
  */
 export class NodeNotes {
-  #words = new Uint32Array(2 * 1024);
+  #words = new Uint32Array(WORDS_MIN);
   #from = 0;
   #to = 0;
   #overflowed = false;
@@ -51,7 +53,10 @@ export class NodeNotes {
 
   told(notes: Uint32Array): void {
     this.#from += notes.length;
-    if (this.#from === this.#to) this.#from = this.#to = 0;
+    if (this.#from !== this.#to) return;
+    this.#from = this.#to = 0;
+    // What a whole telling took is not kept for the few notes of a day.
+    if (this.#words.length > WORDS_KEPT) this.#words = new Uint32Array(WORDS_MIN);
   }
 
   /** Uses since the last call. */
