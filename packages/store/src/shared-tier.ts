@@ -23,6 +23,11 @@ export interface SharedTier extends Startable {
   remove(namespace: number, keys: Uint32Array, count: number): Promise<number>;
   /** Seals open segments and writes their footers. Part of `stop`. */
   seal(): Promise<void>;
+  /**
+   * Goes on under a new epoch after the lease of the one before was lost: open segments are abandoned, what was not
+   * committed is written again, sequences begin at 1. `epoch` is greater than any before.
+   */
+  adopt(epoch: number): void;
   readonly counters: SharedTierCounters;
 }
 

@@ -5,6 +5,7 @@ import {
   type Clock,
   type Directory,
   IO_BATCH_OPS_MAX,
+  invariant,
   LOCATION_ROW,
   LOCATION_ROW_WORDS,
   PAGE_BYTES,
@@ -30,6 +31,7 @@ import {
 import { OpenFiles } from './open-files.ts';
 import type { StoreRequest } from './put-queue.ts';
 import { ReadPressure } from './read-pressure.ts';
+import { ReadVersions } from './read-versions.ts';
 import { reclaimSegments } from './reclaim.ts';
 import { ScratchLease } from './scratch-lease.ts';
 import { SegmentFolders } from './segment-folders.ts';
@@ -79,6 +81,8 @@ export interface SharedTierOptions {
 export interface SegmentTier extends SharedTier {
   /** Unlinks segments that hold no live block. Answers how many. Runs by itself after removals and roll-overs. */
   reclaim(): Promise<number>;
+  /** Version of the directory on which reads in flight rely at least: what other nodes wait for before they unlink. */
+  readonly oldestReadVersion: number;
 }
 
 /**
@@ -112,10 +116,11 @@ class Segments implements SegmentTier {
     compressibleBytes: 0,
   };
   readonly #parts: SharedTierParts;
-  readonly #options: NamespaceWriterOptions;
+  #options: NamespaceWriterOptions;
   readonly #writerParts: NamespaceWriterParts;
   readonly #files: OpenFiles;
   readonly #reader: SegmentReader;
+  readonly #reads: ReadVersions;
   readonly #writers = new Map<number, NamespaceWriter>();
   readonly #nodes: ReadonlySet<string>;
   #open = false;
@@ -145,6 +150,7 @@ class Segments implements SegmentTier {
       writeDeadlineMs: options.writeDeadlineMs ?? 30_000,
     };
     const { io, directory, clock, chance, scratch } = parts;
+    this.#reads = new ReadVersions(() => directory.version);
     const { counters } = this;
     const pressure = new ReadPressure(clock);
     const gate = new WriteGate(pressure, {
@@ -202,7 +208,11 @@ class Segments implements SegmentTier {
 
   load(rows: Uint32Array, count: number, deadlineMs: number): Promise<void> {
     this.#assertOpen();
-    return this.#reader.load(rows, count, deadlineMs);
+    return this.#reads.during(this.#reader.load(rows, count, deadlineMs));
+  }
+
+  get oldestReadVersion(): number {
+    return this.#reads.oldest;
   }
 
   store(rows: Uint32Array, count: number, options: { behind: boolean }): Promise<void> {
@@ -241,6 +251,14 @@ class Segments implements SegmentTier {
 
   async seal(): Promise<void> {
     await Promise.all([...this.#writers.values()].map((writer) => writer.seal()));
+  }
+
+  adopt(epoch: number): void {
+    invariant(epoch > this.#options.epoch, 'L5: an epoch is only ever followed by a greater one');
+    this.#options = { ...this.#options, epoch };
+    this.#sequence = 0;
+    this.#writerParts.fencing.fenced = false;
+    for (const writer of this.#writers.values()) writer.adopt(this.#options);
   }
 
   reclaim(): Promise<number> {
