@@ -53,8 +53,11 @@ export interface Scratch {
   free(offset: number): void;
 }
 
-/** One block to read: its location as the directory gave it, and where it shall go. */
-export const LOAD_ROW_WORDS = 20;
+/**
+ * One block to read: its location as the directory gave it, and where it shall go. `segment` is `SEGMENT_NONE` for a
+ * block that is only in the memory of its holders (as in `LOCATION_ROW`).
+ */
+export const LOAD_ROW_WORDS = 22;
 export const LOAD_ROW = {
   key: 0,
   namespace: 8,
@@ -70,7 +73,10 @@ export const LOAD_ROW = {
   bufferOffsetHi: 18,
   /** Out: `LOAD_STATUS`. */
   status: 19,
+  holdersLo: 20,
+  holdersHi: 21,
 } as const;
+export const SEGMENT_NONE = 0xffffffff;
 
 export const LOAD_STATUS = {
   pending: 0,

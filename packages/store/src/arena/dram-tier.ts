@@ -4,6 +4,7 @@ import { BLOCK_FLAG_BITS, BLOCK_STATE, BlockColumns } from './block-columns.ts';
 import { makeRoom } from './make-room.ts';
 import { PutNotes } from './put-notes.ts';
 import { S3Fifo } from './s3-fifo.ts';
+import { OWNER_NONE } from './slot-allocator.ts';
 
 const { free, reserved, dirty, clean, loading, quarantined } = BLOCK_STATE;
 const { linked, stored, storing, released, unstored } = BLOCK_FLAG_BITS;
@@ -185,6 +186,23 @@ export class DramTier {
     columns.flags[id]! |= stored;
     if (this.isLinked(id)) this.#fifo.insert(id, columns.units[id]!, this.#fingerprintOf(id));
     this.giveBack(id);
+  }
+
+  /**
+   * A loading block takes another slot of the same size, which was scratch; its old one becomes scratch. Answers
+   * whether the kernel had let go of the old one (`release`) since the load began.
+   */
+  moveSlot(fromOffset: number, toOffset: number): boolean {
+    const { columns } = this;
+    const [from, to] = [fromOffset / SLOT_UNIT_BYTES, toOffset / SLOT_UNIT_BYTES];
+    const id = this.arena.allocator.ownerOf(from);
+    invariant(id >= 0 && columns.unit[id] === from && columns.state[id] === loading, 'a loading block moves');
+    this.arena.allocator.setOwner(from, OWNER_NONE);
+    this.arena.allocator.setOwner(to, id);
+    columns.unit[id] = to;
+    const wasReleased = (columns.flags[id]! & released) !== 0;
+    columns.flags[id]! &= ~released;
+    return wasReleased;
   }
 
   /**

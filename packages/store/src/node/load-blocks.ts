@@ -145,6 +145,8 @@ export function fillLoadRow(
   rows[row + LOAD_ROW.bufferOffsetLo] = bufferOffset >>> 0;
   rows[row + LOAD_ROW.bufferOffsetHi] = Math.floor(bufferOffset / 2 ** 32);
   rows[row + LOAD_ROW.status] = LOAD_STATUS.pending;
+  rows[row + LOAD_ROW.holdersLo] = locations[location + LOCATION_ROW.holdersLo]!;
+  rows[row + LOAD_ROW.holdersHi] = locations[location + LOCATION_ROW.holdersHi]!;
 }
 
 /** Tells the directory which blocks were found, for recency. */

@@ -13,7 +13,7 @@ export async function loadFresh(
   deadlineMs: number,
 ): Promise<void> {
   const startedMs = core.clock.nowMs();
-  await core.sharedTier.load(rows, count, deadlineMs);
+  await core.sources.load(rows, count, deadlineMs);
   let gone: number[] | undefined;
   for (let i = 0; i < count; i++) {
     if (rows[i * LOAD_ROW_WORDS + LOAD_ROW.status] !== LOAD_STATUS.gone) continue;
@@ -30,10 +30,10 @@ export async function loadFresh(
     rows[i * LOAD_ROW_WORDS + LOAD_ROW.status] = LOAD_STATUS.pending;
   }
   const remainingMs = Math.max(0, deadlineMs - (core.clock.nowMs() - startedMs));
-  await core.sharedTier.load(again, moved.length, remainingMs);
+  await core.sources.load(again, moved.length, remainingMs);
   for (const [from, i] of moved.entries()) {
-    const status = again[from * LOAD_ROW_WORDS + LOAD_ROW.status]!;
-    rows[i * LOAD_ROW_WORDS + LOAD_ROW.status] = status;
+    // Status and place: a hedged read may have taken another slot.
+    rows.set(again.subarray(from * LOAD_ROW_WORDS, (from + 1) * LOAD_ROW_WORDS), i * LOAD_ROW_WORDS);
   }
 }
 

@@ -4,6 +4,9 @@ import type { Arena } from '../arena/arena.ts';
 import type { DramTier } from '../arena/dram-tier.ts';
 import type { Regions } from '../arena/regions.ts';
 import type { SharedTier } from '../shared-tier.ts';
+import type { BlockSource } from '../source/block-source.ts';
+import type { ReadSources } from '../source/read-sources.ts';
+import type { SpareSlots } from '../source/spare-slots.ts';
 import type { Histogram } from './histogram.ts';
 import type { LoadBlocks } from './load-blocks.ts';
 import type { WriteBehind } from './write-behind.ts';
@@ -15,6 +18,8 @@ export interface NodeComponents {
   arena: Arena;
   directory: Directory;
   sharedTier: SharedTier;
+  /** Where else blocks may be read from: the memory of the member with a slot (`ClusterMember`). Default nowhere. */
+  peer?: ((slot: number) => BlockSource | undefined) | undefined;
   clock: Clock;
   chance: Chance;
   log: Logger;
@@ -66,6 +71,9 @@ export interface NodeCore extends NodeComponents {
   readonly options: CompleteNodeOptions;
   readonly tier: DramTier;
   readonly loads: LoadBlocks;
+  /** Every read of a block that is not in DRAM goes through here. */
+  readonly sources: ReadSources;
+  readonly spares: SpareSlots;
   readonly behind: WriteBehind;
   readonly regions: Regions;
   /** Keys that are being read straight into a region: who else wants one meanwhile loads it into the arena. */

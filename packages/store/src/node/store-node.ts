@@ -10,6 +10,9 @@ import {
 } from '@refill/interface';
 import { DramTier } from '../arena/dram-tier.ts';
 import { Regions } from '../arena/regions.ts';
+import { ReadSources } from '../source/read-sources.ts';
+import { segmentSource } from '../source/segment-source.ts';
+import { SpareSlots } from '../source/spare-slots.ts';
 import { doneBy } from './deadline.ts';
 import { Histogram } from './histogram.ts';
 import { LoadBlocks } from './load-blocks.ts';
@@ -45,12 +48,14 @@ class Node implements StoreNode {
 
   async start(): Promise<void> {
     if (this.#isOpen) return;
-    const { io, tier, regions, sharedTier, clock } = this.#core;
+    const { io, tier, regions, sharedTier, spares, clock } = this.#core;
     const before = io.onRelease;
     io.onRelease = (buffer, offset, length) => {
       before?.(buffer, offset, length);
-      if (buffer === 0) tier.release(offset);
-      else regions.release(buffer);
+      if (buffer === 0) {
+        tier.release(offset);
+        spares.release(offset);
+      } else regions.release(buffer);
     };
     await sharedTier.start();
     this.#startedMs = clock.nowMs();
@@ -92,10 +97,18 @@ function createCore(components: NodeComponents, options: NodeOptions): NodeCore 
   const seed = components.chance.bytes(new Uint8Array(4));
   const hashSeed = new DataView(seed.buffer).getUint32(0);
   const tier = new DramTier(components.arena, hashSeed);
+  const spares = new SpareSlots(components.arena.scratch);
   const parts = {
     ...components,
     options: completeOptions(options, tier),
     tier,
+    spares,
+    sources: new ReadSources({
+      clock: components.clock,
+      shared: segmentSource(components.sharedTier),
+      peer: components.peer ?? (() => undefined),
+      slots: { spares, move: (from, to) => tier.moveSlot(from, to) },
+    }),
     regions: new Regions(components.io),
     direct: new KeyTable({ seed: hashSeed }),
     counters: {

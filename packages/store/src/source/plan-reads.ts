@@ -1,0 +1,84 @@
+import { LOAD_ROW, LOAD_ROW_WORDS } from '../shared-tier.ts';
+import type { BlockSource } from './block-source.ts';
+import type { SourceGauge } from './source-gauge.ts';
+
+/** Blocks that follow one another are asked of one source up to so many bytes: less would cut up runs of a segment. */
+const CHUNK_BYTES: number = 4 * 1024 * 1024;
+
+/** A source that failed lately is taken only for what nobody else has: this much later than its figures say. */
+const SUSPENDED_MS = 60_000;
+
+/** A source that may serve this call. */
+export interface Candidate {
+  readonly source: BlockSource;
+  readonly gauge: SourceGauge;
+  readonly isSuspended: boolean;
+}
+
+export interface ReadPlan {
+  /** For each row the index of its source among the candidates; -1 when none may hold it. */
+  readonly sourceOf: Int16Array;
+  /** For each candidate, milliseconds until it would have delivered its share, and the bytes of it. */
+  readonly finishMs: Float64Array;
+  readonly bytes: Float64Array;
+}
+
+/**
+ * Spreads the blocks of a read over the sources that may hold them, so that the last byte comes as early as the
+ * measured figures allow: chunks in order, each to the source that would deliver it first (list scheduling; Graham,
+ * "Bounds on Multiprocessing Timing Anomalies", 1969). A long prefix so flows from several at a time, a short one
+ * comes whole from the nearest.
+ */
+export function planReads(rows: Uint32Array, count: number, candidates: readonly Candidate[]): ReadPlan {
+  const sourceOf = new Int16Array(count).fill(-1);
+  const finishMs = Float64Array.from(
+    candidates,
+    ({ gauge, isSuspended }) => gauge.readyMs() + (isSuspended ? SUSPENDED_MS : 0),
+  );
+  const bytes = new Float64Array(candidates.length);
+  for (let from = 0; from < count; ) {
+    const holders = holdersOf(rows, from, candidates);
+    let chunkBytes = lengthOf(rows, from);
+    let to = from + 1;
+    while (to < count && chunkBytes < CHUNK_BYTES && holdersOf(rows, to, candidates) === holders) {
+      chunkBytes += lengthOf(rows, to++);
+    }
+    const best = earliest(holders, chunkBytes, candidates, finishMs);
+    if (best >= 0) {
+      finishMs[best]! += candidates[best]!.gauge.transferMs(chunkBytes);
+      bytes[best]! += chunkBytes;
+      sourceOf.fill(best, from, to);
+    }
+    from = to;
+  }
+  return { sourceOf, finishMs, bytes };
+}
+
+function lengthOf(rows: Uint32Array, index: number): number {
+  return rows[index * LOAD_ROW_WORDS + LOAD_ROW.lengthBytes]!;
+}
+
+/** A bit for each candidate that may hold the block. */
+function holdersOf(rows: Uint32Array, index: number, candidates: readonly Candidate[]): number {
+  let holders = 0;
+  for (let i = 0; i < candidates.length; i++) {
+    if (candidates[i]!.source.mayHold(rows, index * LOAD_ROW_WORDS)) holders |= 1 << i;
+  }
+  return holders;
+}
+
+function earliest(
+  holders: number,
+  bytes: number,
+  candidates: readonly Candidate[],
+  finishMs: Float64Array,
+): number {
+  let best = -1;
+  let bestMs = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < candidates.length; i++) {
+    if ((holders & (1 << i)) === 0) continue;
+    const atMs = finishMs[i]! + candidates[i]!.gauge.transferMs(bytes);
+    if (atMs < bestMs) [best, bestMs] = [i, atMs];
+  }
+  return best;
+}
