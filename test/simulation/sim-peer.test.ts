@@ -16,7 +16,7 @@ import { MemoryIO } from '../fixtures/memory-io.ts';
 import { mulberry } from '../fixtures/seeded-random.ts';
 import { bytesOf, SimPeerNet, type SimPeerOptions } from '../fixtures/sim-peer.ts';
 
-const { done, late, corrupt, failed } = RECEIVE_STATUS;
+const { done, late, corrupt, failed, refused } = RECEIVE_STATUS;
 
 function chanceOf(seed: number) {
   const unit = mulberry(seed);
@@ -120,7 +120,7 @@ t.test('a ticket that ends in the middle is cut off, and released when nothing i
   await world.clock.advance(1);
   t.equal(released, 0, 'the block on its way still reads its memory');
   await world.settled(receiving);
-  t.strictSame(statuses(rows), [done, done, failed, failed]);
+  t.strictSame(statuses(rows), [done, done, refused, refused]);
   t.equal(released, 1);
 });
 
