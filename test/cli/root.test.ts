@@ -6,6 +6,16 @@ import t from 'tap';
 
 const services = { clock: systemClock, chance: systemChance };
 
+t.test(
+  'a directory that cannot be made although its parent is there is refused, not tried for ever',
+  async (t) => {
+    await t.rejects(openRoot('/proc/refill/root', services), {
+      code: 'ERR_NOT_A_ROOT',
+      message: /cannot be made \(ENOENT\)/,
+    } as never);
+  },
+);
+
 t.test('an absent or empty directory becomes a root, once', async (t) => {
   const path = join(t.testdir(), 'a', 'b');
   const made = await openRoot(path, services);

@@ -40,6 +40,7 @@ t.test('a region is registered by a passed descriptor', async (t) => {
   const store = await connect();
   node.regionMemory.set('fd 17', new Uint8Array(4096));
   const region = await store.registerRegion({ fd: 17 }, 4096);
+  t.same(node.closedFds, [17], 'the node keeps no descriptor of its own beside the mapping');
   t.equal(node.passedFds.size, 0, 'the descriptor was taken');
   t.equal(region.sizeBytes, 4096);
   await region.unregister();

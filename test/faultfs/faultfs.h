@@ -57,7 +57,7 @@ struct handle { int fd; bool direct; unsigned generation; struct node *node; };
 struct verdict {
   int error;        // errno to answer, 0 for none
   bool after;       // do the work first, then answer the error
-  bool lie;         // answer success, do nothing
+  bool lie;         // answer success, do nothing; a read answers zeros
   bool torn;        // write only some pages, answer as if all were
   int64_t keep;     // torn: pages kept from the front, or -1 for a subset drawn from `seed`
   uint64_t seed;

@@ -113,6 +113,8 @@ static void read_file(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
     got += n;
     if (got % SECTOR_BYTES) break; // end of file, and O_DIRECT could not go on from here
   }
+  // What a cache holds that was filled before the write.
+  if (verdict.lie) memset(buffer, 0, got);
   fuse_reply_buf(req, (char *)buffer, got);
 }
 

@@ -14,6 +14,7 @@ import {
   putU64,
   READ_ROW_WORDS,
   REPLY_BIT,
+  RESERVE_ROW_WORDS,
   RefillError,
   readError,
   readHello,
@@ -25,7 +26,7 @@ import {
 } from '@refill/interface';
 import t from 'tap';
 import { FINGERPRINT } from '../fixtures/served-double.ts';
-import { frameOf, helloFrame, withWord } from '../fixtures/wire-client.ts';
+import { type FrameFields, frameOf, helloFrame, withWord } from '../fixtures/wire-client.ts';
 
 const WELCOME: Welcome = {
   version: 1,
@@ -70,22 +71,61 @@ const text = new TextEncoder().encode(
 const readRow = new Uint8Array(READ_ROW_WORDS * 4);
 readRow.set([1, 0, 0, 0, 42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 16]);
 
-/** One frame of every kind, as version 1 writes it. Old ones stay: today's code must go on reading them. */
+const reply = (type: number, fields: Partial<FrameFields> = {}): Uint8Array =>
+  frameOf({ type: type | REPLY_BIT, request: 5, ...fields });
+const ofKeys = (type: number): Uint8Array =>
+  frameOf({ type, request: 5, deadlineMs: 100, namespace: 1, count: 1, body: key });
+const statusText = new TextEncoder().encode('{"nodeName":"node-1"}');
+const regionName = new Uint8Array(8 + 10);
+regionName.set([0, 0, 16]);
+regionName.set(new TextEncoder().encode('/dev/shm/x'), 8);
+const tokenName = new Uint8Array(8 + 16);
+tokenName.set([0, 0, 16]);
+tokenName.set(key.subarray(0, 16), 8);
+const slot = new Uint8Array([42, 0, 0, 0]);
+const putThenPlace = new Uint8Array(92);
+putThenPlace.set(putRow);
+putThenPlace.set([0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0], 80);
+const namespaceReply = new Uint8Array(16 + text.length);
+namespaceReply.set(key.subarray(16), 0);
+namespaceReply.set(text, 16);
+const reserveRow = new Uint8Array(RESERVE_ROW_WORDS * 4);
+reserveRow.set([0, 0, 0, 0, 42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+
+/**
+ * One frame of every kind, as version 1 writes it: requests by the name of their type, replies with `-reply` behind
+ * it. Old ones stay: today's code must go on reading them.
+ */
 const GOLDEN: Record<string, Uint8Array> = {
   hello: written((writer) => writeHello(writer, 1, 1234)),
   welcome: written((writer) => writeWelcome(writer, 1, WELCOME)),
   namespace: frameOf({ type: FRAME.namespace, request: 2, count: text.length, body: text }),
+  'namespace-reply': reply(FRAME.namespace, { namespace: 1, count: text.length, body: namespaceReply }),
   reserve: frameOf({ type: FRAME.reserve, request: 3, namespace: 1, count: 1, body: putRow }),
+  'reserve-reply': reply(FRAME.reserve, { count: 1, body: reserveRow }),
   commit: frameOf({
     type: FRAME.commit,
     flags: FRAME_FLAG.shared,
     request: 4,
     deadlineMs: 250,
     count: 1,
-    body: new Uint8Array([42, 0, 0, 0]),
+    body: slot,
   }),
-  get: frameOf({ type: FRAME.get, request: 5, deadlineMs: 100, namespace: 1, count: 1, body: key }),
-  'get-reply': frameOf({ type: FRAME.get | REPLY_BIT, request: 5, count: 1, body: readRow }),
+  'commit-reply': reply(FRAME.commit, { count: 1, body: new Uint8Array(4) }),
+  abort: frameOf({ type: FRAME.abort, count: 1, body: slot }),
+  putFrom: frameOf({
+    type: FRAME.putFrom,
+    flags: FRAME_FLAG.shared,
+    request: 5,
+    deadlineMs: 250,
+    namespace: 1,
+    count: 1,
+    argument: 9,
+    body: putThenPlace,
+  }),
+  'putFrom-reply': reply(FRAME.putFrom, { count: 1, body: new Uint8Array([1, 0, 0, 0]) }),
+  get: ofKeys(FRAME.get),
+  'get-reply': reply(FRAME.get, { count: 1, body: readRow }),
   getInto: frameOf({
     type: FRAME.getInto,
     request: 6,
@@ -94,12 +134,45 @@ const GOLDEN: Record<string, Uint8Array> = {
     argument: 9,
     body: keyThenPlace,
   }),
-  release: frameOf({ type: FRAME.release, count: 1, body: new Uint8Array([42, 0, 0, 0]) }),
+  'getInto-reply': reply(FRAME.getInto, { count: 1, body: readRow }),
+  release: frameOf({ type: FRAME.release, count: 1, body: slot }),
+  match: ofKeys(FRAME.match),
+  'match-reply': reply(FRAME.match, { count: 1 }),
+  exists: ofKeys(FRAME.exists),
+  'exists-reply': reply(FRAME.exists, { count: 1, body: new Uint8Array([1]) }),
+  prefetch: ofKeys(FRAME.prefetch),
+  'prefetch-reply': reply(FRAME.prefetch, { count: 1 }),
+  pin: ofKeys(FRAME.pin),
+  'pin-reply': reply(FRAME.pin, { count: 1 }),
+  unpin: ofKeys(FRAME.unpin),
+  'unpin-reply': reply(FRAME.unpin, { count: 1 }),
+  touch: ofKeys(FRAME.touch),
+  'touch-reply': reply(FRAME.touch),
+  delete: ofKeys(FRAME.delete),
+  'delete-reply': reply(FRAME.delete, { count: 1 }),
+  flush: frameOf({ type: FRAME.flush, request: 5, deadlineMs: 100 }),
+  'flush-reply': reply(FRAME.flush),
+  status: frameOf({ type: FRAME.status, request: 5 }),
+  'status-reply': reply(FRAME.status, { count: statusText.length, body: statusText }),
+  registerRegion: frameOf({ type: FRAME.registerRegion, request: 5, count: 10, body: regionName }),
+  'registerRegion-token': frameOf({
+    type: FRAME.registerRegion,
+    flags: FRAME_FLAG.token,
+    request: 5,
+    count: 16,
+    body: tokenName,
+  }),
+  'registerRegion-reply': reply(FRAME.registerRegion, { argument: 9 }),
+  unregisterRegion: frameOf({ type: FRAME.unregisterRegion, request: 5, argument: 9 }),
+  'unregisterRegion-reply': reply(FRAME.unregisterRegion),
   cancel: frameOf({ type: FRAME.cancel, argument: 5 }),
+  awaitStored: ofKeys(FRAME.awaitStored),
+  'awaitStored-reply': reply(FRAME.awaitStored, { count: 1, body: new Uint8Array([1, 0, 0, 0]) }),
   error: written((writer) =>
     writeError(writer, 6, new RefillError('ERR_STORAGE_FULL', 'disk full', { errno: 28 }), { fatal: true }),
   ),
 };
+const WITHOUT_REPLY = ['abort', 'release', 'cancel'];
 
 const folder = new URL('../golden/wire-v1/', import.meta.url);
 
@@ -124,11 +197,20 @@ t.test('the worked example of the documentation is what is written', async (t) =
   }
 });
 
-t.test('every frame type is in the table of the documentation', async (t) => {
+t.test('every frame type has its golden frame, and one of its reply', async (t) => {
+  for (const [name, type] of Object.entries(FRAME)) {
+    t.equal(read(readGolden(name)).type, type, name);
+    if (WITHOUT_REPLY.includes(name)) t.notOk(`${name}-reply` in GOLDEN, `${name} has no reply`);
+    else t.equal(read(readGolden(name === 'hello' ? 'welcome' : `${name}-reply`)).type, type | REPLY_BIT);
+  }
+});
+
+t.test('every frame type is in the table of the documentation, and no other', async (t) => {
   const page = readFileSync(new URL('../../docs/internals/wire-format.md', import.meta.url), 'utf8');
   for (const [name, type] of Object.entries(FRAME)) {
     t.match(page, new RegExp(`^\\| ${type} \\| \`${name}\` \\|`, 'm'), name);
   }
+  t.equal([...page.matchAll(/^\| \d+ \| `\w+` \|/gm)].length, Object.keys(FRAME).length);
 });
 
 t.test('hello and welcome say the same on both sides', async (t) => {
@@ -220,6 +302,11 @@ t.test('names and padding', async (t) => {
   t.equal(ERROR_FRAME, 0x8000);
   t.same([0, 1, 8, 9].map(padded), [0, 8, 8, 16]);
 });
+
+/** The bytes of a golden file, not those that today's code writes. */
+function readGolden(name: string): Uint8Array {
+  return Buffer.from(readFileSync(new URL(`${name}.hex`, folder), 'utf8').replaceAll(/\s/g, ''), 'hex');
+}
 
 function hexOf(bytes: Uint8Array): string {
   const lines: string[] = [];

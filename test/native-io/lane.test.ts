@@ -3,6 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createIoBatch, IO_OP, type IoBatch, pushIo } from '@refill/interface';
 import { createBlockIO } from '@refill/native-io';
 import t from 'tap';
+// The built one: its worker is a file beside it.
+import { Lane } from '../../packages/native-io/dist/lane.js';
 import { resultOf } from '../compliance/block-io.ts';
 
 const BYTES = 65_536;
@@ -49,4 +51,27 @@ t.test('a batch whose time is over in the queue ends as timed out, exactly once'
   t.ok(results.every((result) => result === BYTES || result === -constants.errno.ETIMEDOUT));
   t.equal(io.counters.timeouts, results.filter((result) => result !== BYTES).length);
   await io.stop();
+});
+
+t.test('a lane that stops while its workers let go of closed files waits for them', async (t) => {
+  for (let round = 0; round < 4; round++) {
+    const lane = new Lane({
+      instance: 0,
+      lane: 'read',
+      workers: 2,
+      inflightBytes: 4096,
+      inflightBytesBehindReads: 4096,
+    });
+    await lane.sweep();
+    let isSwept = false;
+    const sweep = lane.sweep().then(() => {
+      isSwept = true;
+    });
+    // Meanwhile the workers answer. Were they ended before that is seen, piscina would throw where nobody can catch it.
+    const until = process.hrtime.bigint() + 30_000_000n;
+    while (process.hrtime.bigint() < until);
+    await lane.stop();
+    t.ok(isSwept);
+    await sweep;
+  }
 });

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { type BlockIO, type Clock, RefillError } from '@refill/interface';
+import { NODE_NAME } from './config/fields.ts';
 
 /** Directory of the root with a lock and a note for each node. */
 const NODES = 'nodes';
@@ -51,6 +52,14 @@ export async function takeIdentity(
   const bytes = new TextEncoder().encode(`${JSON.stringify(note)}\n`);
   await io.writeFile(nodeNote, bytes);
   await io.writeFile(rootNote, bytes);
+}
+
+/**
+ * Takes another name under which this root was written, until `io` stops: false while somebody runs under it. The
+ * segments that it left open can be closed then, as after a node was given a new name.
+ */
+export async function takeFormerName(io: BlockIO, node: string): Promise<boolean> {
+  return NODE_NAME.test(node) && (await io.lock(`${NODES}/${node}.lock`));
 }
 
 function taken(what: string, who: string, give: string): RefillError {

@@ -1,8 +1,10 @@
+import { closeSync } from 'node:fs';
 import type { Logger } from '@libp2p/interface';
 import { type IoReport, type NodeStatus, RefillError } from '@refill/interface';
 import { createArena, createSharedTier, createStoreNode, recoverSegments, serveNode } from '@refill/store';
 import type { Config } from './config/fields.ts';
 import { loadConfig, refuseUnknown } from './config/load.ts';
+import { takeFormerName } from './identity.ts';
 import { createLog } from './log.ts';
 import { openParts } from './parts.ts';
 import { needsRebuild, rebuildWith } from './rebuild.ts';
@@ -64,9 +66,19 @@ async function start(config: Config, log: Logger, unwind: Unwind): Promise<Runni
   const arena = createArena(io);
   const parts = { io, directory, scratch: arena.scratch, clock, chance, log: log.newScope('store') };
   const epoch = await directory.acquireEpoch(config.node);
-  const recovered = await recoverSegments(parts, { node: config.node, epoch });
+  const recovered = await recoverSegments(parts, {
+    node: config.node,
+    epoch,
+    isFormer: (name) => takeFormerName(io, name),
+  });
   if (recovered.segments > 0 || recovered.unreadable > 0) log('recovered segments: %o', recovered);
-  const sharedTier = createSharedTier(parts, { node: config.node, epoch, segmentBytes: config.segmentBytes });
+  const { formerNodes } = recovered;
+  const sharedTier = createSharedTier(parts, {
+    node: config.node,
+    epoch,
+    formerNodes,
+    segmentBytes: config.segmentBytes,
+  });
   const node = createStoreNode(
     { io, arena, directory, sharedTier, clock, chance, log: log.newScope('node') },
     {
@@ -82,7 +94,15 @@ async function start(config: Config, log: Logger, unwind: Unwind): Promise<Runni
   unwind.push('node', () => node.stop());
 
   const server = serveNode(
-    { node, clock, log: log.newScope('server'), takePassedFd: (token) => io.takePassedFd(token) },
+    {
+      node,
+      clock,
+      log: log.newScope('server'),
+      takePassedFd: (token) => {
+        const fd = io.takePassedFd(token);
+        return fd === undefined ? undefined : { fd, close: () => closeSync(fd) };
+      },
+    },
     { socketPath: paths.socket, fdSocketPath: paths.fdSocket },
   );
   await server.start();

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import type { Logger } from '@libp2p/interface';
 import type { Directory } from '@refill/interface';
 import { createDirectory, LevelEngine } from '@refill/metadata';
@@ -6,6 +5,7 @@ import { createBlockIO, hugeMemory, type NativeBlockIO } from '@refill/native-io
 import type { Config } from './config/fields.ts';
 import { type NodePaths, nodePaths } from './config/paths.ts';
 import { takeIdentity } from './identity.ts';
+import { makeFolder } from './make-folder.ts';
 import { openRoot, ROOT_FOLDERS, type Root } from './root.ts';
 import { systemChance, systemClock } from './system-clock.ts';
 import type { Unwind } from './unwind.ts';
@@ -26,7 +26,7 @@ export async function openParts(config: Config, log: Logger, unwind: Unwind): Pr
   const [clock, chance] = [systemClock, systemChance];
   const root = await openRoot(config.root, { clock, chance });
   const paths = nodePaths(config, root.clusterId);
-  await mkdir(paths.state, { recursive: true, mode: 0o700 });
+  await makeFolder(paths.state, 0o700);
 
   const engine = new LevelEngine({ path: paths.database });
   await engine.start();

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@libp2p/interface';
-import { createArena, type RebuildProgress, rebuildDirectory } from '@refill/store';
+import { createArena, findUnknownSegments, type RebuildProgress, rebuildDirectory } from '@refill/store';
 import type { Config } from './config/fields.ts';
 import { createLog } from './log.ts';
 import { type OpenParts, openParts } from './parts.ts';
@@ -63,8 +63,9 @@ export async function rebuildWith(
   return { ...progress, durationMs, blocksPerSecond };
 }
 
-/** Whether the directory lacks what the segments hold: it was lost, or a rebuild did not come to its end. */
+/** Whether the directory lacks what the segments hold: it was lost or set back, or a rebuild did not end. */
 export async function needsRebuild({ io, directory, paths }: OpenParts): Promise<boolean> {
   if (existsSync(join(paths.state, PENDING))) return true;
-  return directory.segments().length === 0 && (await io.list('segments')).length > 0;
+  const parts = { io, directory, scratch: createArena(io).scratch, clock: systemClock };
+  return (await findUnknownSegments(parts)).length > 0;
 }

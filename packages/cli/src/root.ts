@@ -2,6 +2,7 @@ import { link, mkdir, open, readdir, readFile, rename, rmdir, stat, unlink } fro
 import { join } from 'node:path';
 import type { Chance, Clock } from '@refill/interface';
 import { RefillError } from '@refill/interface';
+import { makeFolder } from './make-folder.ts';
 
 /**
  * `refill.json` in the root makes a directory a Refill root: `{ format, clusterId, created }`. Written once, by
@@ -68,7 +69,7 @@ export async function openRoot(
   { clock, chance }: { clock: Clock; chance: Chance },
 ): Promise<Root> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolder(path);
   } catch (error) {
     if (isReadOnly(error)) throw readOnly(path, error);
     const { code } = error as NodeJS.ErrnoException;

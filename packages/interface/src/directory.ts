@@ -66,7 +66,7 @@ export interface DirectoryStats {
 export interface Directory extends Startable {
   readonly stats: DirectoryStats;
 
-  /** A new epoch for a node: strictly greater than any it ever had, durable on return. */
+  /** A new epoch for a node: strictly greater than any that any node of this directory ever had, durable on return. */
   acquireEpoch(node: string): Promise<number>;
 
   /**

@@ -86,7 +86,7 @@ export interface SmallFiles {
   writeFile(path: string, bytes: Uint8Array, options?: AbortOptions & { deadlineMs?: number }): Promise<void>;
   /** Names in a directory, sorted; empty when it is not there. */
   list(path: string, options?: AbortOptions & { deadlineMs?: number }): Promise<string[]>;
-  /** Removes a file; not an error when it is gone already. */
+  /** Removes a file; not an error when it is gone already. After it resolves the name does not come back. */
   unlink(path: string, options?: AbortOptions & { deadlineMs?: number }): Promise<void>;
 }
 

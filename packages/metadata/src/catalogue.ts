@@ -83,12 +83,13 @@ export class Catalogue {
     for (const fields of namespaces) this.#addNamespace(fields);
   }
 
+  /** Above those of all nodes: so that (epoch, sequence) orders what nodes wrote one after the other. */
   async raiseEpoch(node: string): Promise<number> {
     const key = epochKey(node);
     for (;;) {
       const [value] = await this.#engine.getMany([key]);
       const stored = value === undefined ? 0 : decodeSmall<{ epoch: number }>(value, 'an epoch').epoch;
-      const epoch = Math.max(stored, this.epochs.get(node) ?? 0) + 1;
+      const epoch = Math.max(stored, ...this.epochs.values()) + 1;
       const expect = value === undefined ? { absent: true as const } : { equals: value };
       const [raised] = await this.#engine.write([{ key, value: encodeSmall({ epoch }), expect }], {
         durable: true,

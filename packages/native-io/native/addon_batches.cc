@@ -9,10 +9,11 @@
 namespace refill {
 namespace {
 
-/** What the kernel grants: [errno, ...names]. */
-napi_value probeUring(napi_env env, napi_callback_info) {
+/** What the kernel grants, so many rings at a time: [errno, ...names]. */
+napi_value probeUring(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
   int error = 0;
-  std::vector<std::string> names = engines::uringFeatures(error);
+  std::vector<std::string> names = engines::uringFeatures(in.id(0), error);
   names.insert(names.begin(), std::to_string(-error));
   return js::texts(env, names);
 }

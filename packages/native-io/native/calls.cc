@@ -174,7 +174,9 @@ int unlink(int root, const std::string& path) {
   std::string name;
   const Fd parent{paths::openParent(root, path, name)};
   if (parent.fd < 0) return parent.fd == -ENOENT ? 0 : -parent.fd;
-  return unlinkat(parent.fd, name.c_str(), 0) == 0 || errno == ENOENT ? 0 : errno;
+  if (unlinkat(parent.fd, name.c_str(), 0) != 0 && errno != ENOENT) return errno;
+  // A name that a power cut brings back would bring back what was deleted, once its tombstones are gone too.
+  return syncFolder(parent.fd);
 }
 
 int readFile(int root, const std::string& path, uint64_t maxBytes, std::string& bytes) {

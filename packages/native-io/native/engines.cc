@@ -9,9 +9,13 @@ namespace {
 constexpr unsigned kStuckMax = 64;
 }
 
-std::vector<std::string> uringFeatures(int& error) {
-  const auto engine = UringEngine::create(Lane::read, error);
-  return engine ? engine->features() : std::vector<std::string>();
+std::vector<std::string> uringFeatures(unsigned rings, int& error) {
+  std::vector<std::unique_ptr<UringEngine>> engines;
+  do {
+    engines.push_back(UringEngine::create(Lane::read, error));
+    if (!engines.back()) return {};
+  } while (engines.size() < rings);
+  return engines.front()->features();
 }
 
 void useThreads(Instance& instance, unsigned readThreads, unsigned writeThreads) {

@@ -12,15 +12,21 @@ const READ_THREADS = 8;
 const WRITE_THREADS = 4;
 const ALIGNMENT_SOURCES = ['statx', 'probe', 'assumed'] as const;
 
+const ENGINE_HINTS: ReadonlyMap<number, string> = new Map([
+  [constants.errno.EPERM, ' (a container runtime filters it)'],
+  [constants.errno.ENOMEM, ' (RLIMIT_MEMLOCK is too low for the rings: raise it, see ulimit -l)'],
+]);
+
 type EngineChoice = Pick<IoReport, 'engine' | 'engineReason' | 'kernelFlags'>;
 
-function chooseEngine(wanted: ResolvedOptions['engine']): EngineChoice {
+function chooseEngine(wanted: ResolvedOptions['engine'], workers: number): EngineChoice {
   if (wanted === 'threads')
     return { engine: 'threads', engineReason: 'asked for by options', kernelFlags: [] };
-  const [refusal, ...kernelFlags] = native.probeUring();
+  // Twice as many as will be used: the kernel takes its time to free those of the probe.
+  const [refusal, ...kernelFlags] = native.probeUring(2 * workers);
   const errno = Number(refusal);
   if (errno === 0) return { engine: 'io_uring', engineReason: undefined, kernelFlags };
-  const hint = errno === constants.errno.EPERM ? ' (a container runtime filters it)' : '';
+  const hint = ENGINE_HINTS.get(errno) ?? '';
   const engineReason = `io_uring_setup failed: ${errnoName(errno)}${hint}`;
   if (wanted === 'io_uring') throw new RefillError('ERR_PLATFORM', engineReason, { errno });
   return { engine: 'threads', engineReason, kernelFlags: [] };
@@ -53,7 +59,7 @@ function chooseDirect(wanted: ResolvedOptions['direct'], probed: number[]): Dire
 export async function createBlockIO(options: BlockIOOptions): Promise<NativeBlockIO> {
   const resolved = resolveOptions(options);
   const step = { deadlineMs: resolved.startDeadlineMs };
-  const choice = chooseEngine(resolved.engine);
+  const choice = chooseEngine(resolved.engine, resolved.readWorkers + resolved.writeWorkers);
   const probed = await runJob<number[]>(
     `opening ${resolved.root}`,
     () => native.openInstance(resolved.root, resolved.direct !== 'off'),

@@ -38,6 +38,7 @@ export class Lane {
   readonly #held = new Map<number, Held>();
   /** Workers that were called to the queue. */
   readonly #called = new Set<Promise<void>>();
+  readonly #sweeps = new Set<Promise<unknown>>();
   #emptied: (() => void) | undefined;
 
   constructor(options: LaneOptions) {
@@ -88,7 +89,10 @@ export class Lane {
   async sweep(): Promise<void> {
     const task = this.#task('sweep');
     const each = Array.from({ length: this.#options.workers }, () => this.#pool.run(task));
-    await Promise.allSettled(each);
+    const swept = Promise.allSettled(each);
+    this.#sweeps.add(swept);
+    await swept;
+    this.#sweeps.delete(swept);
   }
 
   /** Waits for what runs (bounded by its deadlines), then ends the workers. */
@@ -98,7 +102,8 @@ export class Lane {
         this.#emptied = resolve;
       });
     }
-    await Promise.allSettled([...this.#called]);
+    // A worker ended with its answer on the way makes piscina throw where nobody can catch it.
+    await Promise.allSettled([...this.#called, ...this.#sweeps]);
     await this.#pool.destroy();
   }
 

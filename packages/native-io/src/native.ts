@@ -46,7 +46,7 @@ export interface Native {
   startFdServer(instance: number, path: string): JobId;
   takePassedFd(instance: number, token: Uint8Array): number;
 
-  probeUring(): string[];
+  probeUring(rings: number): string[];
   useThreads(instance: number, readThreads: number, writeThreads: number): void;
   /**
    * Queues a batch under a number of the caller's. Its words belong to native code until it is settled or withdrawn.

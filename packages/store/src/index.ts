@@ -17,13 +17,19 @@ export {
   type SharedTierOptions,
   type SharedTierParts,
 } from './segment/create-shared-tier.ts';
+export { findUnknownSegments } from './segment/find-unknown.ts';
 export {
   type RebuildOptions,
   type RebuildParts,
   type RebuildProgress,
   rebuildDirectory,
 } from './segment/rebuild.ts';
-export { type RecoveryParts, type RecoveryReport, recoverSegments } from './segment/recovery.ts';
+export {
+  type RecoveryOptions,
+  type RecoveryParts,
+  type RecoveryReport,
+  recoverSegments,
+} from './segment/recovery.ts';
 export type { ServerBounds, ServerCounters } from './server/bounds.ts';
 export {
   type NodeServer,

@@ -66,6 +66,23 @@ t.test('a segment that failed is abandoned at what was committed and never writt
   await world.close();
 });
 
+t.test('a batch is not published while the one before it is not durable', async (t) => {
+  const world = new TierWorld({ payloadBytes: PAYLOAD_BYTES });
+  const synced: string[] = [];
+  await world.boot({
+    fault: (op) => (op.kind === 'sync' && synced.push(op.path) === 1 ? { errno: 5 } : undefined),
+  });
+  await world.open({ batchBytes: 60_000 });
+  const stores = [1, 2].map((n) => world.store([blockOf(n, 50_000)]));
+  t.same(await Promise.all(stores), [[PUT_STATUS.stored], [PUT_STATUS.stored]]);
+  t.equal(synced[0], synced[1], 'both went into one segment first');
+  const holders = world.directory.segments().filter(({ liveBlocks }) => liveBlocks > 0);
+  t.equal(holders.length, 1);
+  t.notOk(synced[0]!.includes(Buffer.from(holders[0]!.id).toString('hex')), 'and are nowhere visible in it');
+  for (const n of [1, 2]) t.ok(sameBlock((await world.load([keyOf(n)]))[0], blockOf(n, 50_000)));
+  await world.close();
+});
+
 t.test('the second failure of a block is told', async (t) => {
   const world = new TierWorld({ payloadBytes: PAYLOAD_BYTES });
   await world.boot({ fault: (op) => (op.kind === 'sync' ? { errno: 5 } : undefined) });

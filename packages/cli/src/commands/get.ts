@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { addNamespaceFlags, openNamespace, parseKey } from '../block-options.ts';
 import { connectToNode } from '../connect.ts';
 import { EXIT, ExitError } from '../exit-codes.ts';
+import { fileError } from '../file-error.ts';
 import { addConfigFlags, CLIENT_FIELDS, configOf } from '../options.ts';
 
 const HELP = `
@@ -30,8 +31,11 @@ async function get(name: string, file: string | undefined, options: Record<strin
   const key = parseKey(name);
   using answer = await namespace.getMany([key]);
   const view = answer.views[0];
-  if (view !== undefined && file !== undefined) await writeFile(file, view.bytes);
-  else if (view !== undefined && options.json !== true) await writeOut(view.bytes);
+  if (view !== undefined && file !== undefined) {
+    await writeFile(file, view.bytes).catch((cause: unknown) => {
+      throw fileError(file, 'written', cause);
+    });
+  } else if (view !== undefined && options.json !== true) await writeOut(view.bytes);
   if (options.json === true) {
     const report = {
       key: Buffer.from(key).toString('hex'),

@@ -5,6 +5,7 @@ import { type Command, Option } from 'commander';
 import { addNamespaceFlags, openNamespace, parseKey } from '../block-options.ts';
 import { connectToNode } from '../connect.ts';
 import { EXIT, ExitError } from '../exit-codes.ts';
+import { fileError } from '../file-error.ts';
 import { addConfigFlags, CLIENT_FIELDS, configOf } from '../options.ts';
 
 const HELP = `
@@ -32,8 +33,14 @@ export function addPut(program: Command): Command {
   return addConfigFlags(addNamespaceFlags(command), CLIENT_FIELDS);
 }
 
+function read(file: string): Promise<Buffer> {
+  return readFile(file).catch((cause: unknown) => {
+    throw fileError(file, 'read', cause);
+  });
+}
+
 async function put(name: string, file: string | undefined, options: Record<string, unknown>): Promise<void> {
-  const bytes = file === undefined || file === '-' ? await buffer(process.stdin) : await readFile(file);
+  const bytes = file === undefined || file === '-' ? await buffer(process.stdin) : await read(file);
   if (bytes.length === 0 || bytes.length > BLOCK_BYTES_MAX) {
     throw new ExitError(
       EXIT.usage,

@@ -21,7 +21,7 @@ export function addRebuild(program: Command): Command {
     .option('--progress', 'show a progress bar even when standard error is no terminal')
     .option(
       '--json',
-      'one JSON object: segments, blocks, blocksRestored, torn, skipped, durationMs, blocksPerSecond',
+      'one JSON object: segments, blocks, blocksRestored, torn, skipped, gaps, skippedBytes, durationMs, blocksPerSecond',
     )
     .addHelpText('after', HELP)
     .action(rebuild);
@@ -45,6 +45,6 @@ async function rebuild(options: Record<string, unknown>): Promise<void> {
   const seconds = (report.durationMs / 1000).toFixed(2);
   process.stdout.write(
     `rebuilt ${count(report.blocksRestored)} blocks from ${count(report.segments)} segments in ${seconds} s ` +
-      `(${count(report.blocksPerSecond)} blocks/s); ${count(report.torn)} torn, ${count(report.skipped)} files skipped\n`,
+      `(${count(report.blocksPerSecond)} blocks/s); ${count(report.torn)} torn, ${count(report.gaps)} damaged places passed over, ${count(report.skipped)} files skipped\n`,
   );
 }

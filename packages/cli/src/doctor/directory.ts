@@ -45,7 +45,11 @@ async function exclusive(scratch: string): Promise<Finding> {
   };
 }
 
-/** A reader that opens the name during renames over it must always find one whole version. */
+/**
+ * A reader that opens the name during renames over it should always find one whole version. GlusterFS at times finds
+ * none for an instant. Nothing is lost by that: what is replaced by rename (catalogue, checkpoints, notes of nodes) is
+ * read as absent, and made again from the segments. A torn file would be read as damaged for good.
+ */
 async function renames(scratch: string): Promise<Finding> {
   const path = join(scratch, 'renamed');
   const version = (n: number): string => String(n).repeat(2000);
@@ -72,13 +76,13 @@ async function renames(scratch: string): Promise<Finding> {
     writing = false;
     await Promise.all(readers);
   }
-  const good = torn === 0 && missing === 0;
+  const isWhole = torn === 0 && missing === 0;
   return {
     name: 'rename',
-    level: good ? 'ok' : 'fail',
-    found: good
+    level: isWhole ? 'ok' : torn === 0 ? 'warn' : 'fail',
+    found: isWhole
       ? `atomic: ${reads} reads during ${RENAMES} renames found a whole file`
-      : `not atomic: of ${reads} reads ${missing} found nothing, ${torn} a torn file`,
+      : `not atomic: of ${reads} reads ${missing} found nothing, ${torn} a torn file${torn === 0 ? '; a reader may miss a checkpoint for an instant, and does without' : ''}`,
     figures: { reads, missing, torn },
   };
 }

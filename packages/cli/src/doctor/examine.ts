@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { BlockIO } from '@refill/interface';
 import { createBlockIO } from '@refill/native-io';
 import type { Config } from '../config/fields.ts';
+import { makeFolder } from '../make-folder.ts';
 import type { Progress } from '../output/progress.ts';
 import { systemClock } from '../system-clock.ts';
 import { checkDirectory } from './directory.ts';
@@ -27,7 +28,7 @@ export interface ExamineOptions {
 
 /** Runs every check on a directory, in a scratch directory of its own inside that is removed at the end. */
 export async function examine(root: string, options: ExamineOptions): Promise<Finding[]> {
-  await mkdir(root, { recursive: true });
+  await makeFolder(root);
   const scratch = await mkdtemp(join(root, '.doctor-'));
   const findings: Finding[] = [];
   const run = async (name: string, work: () => Promise<Finding[] | Finding>): Promise<void> => {

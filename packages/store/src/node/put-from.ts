@@ -16,6 +16,7 @@ import {
 } from '@refill/interface';
 import { COPY_LATE, CopyOut } from '../arena/copy.ts';
 import { isDirectPlace } from '../arena/direct-io.ts';
+import { Pins } from '../arena/pins.ts';
 import type { Region } from '../arena/regions.ts';
 import { STORE_ROW, STORE_ROW_WORDS } from '../shared-tier.ts';
 import {
@@ -178,17 +179,24 @@ async function copyIn(
   const { tier, clock, regions } = state.core;
   const remainingMs = (): number => Math.max(0, deadlineAtMs - clock.nowMs());
   const rows = new Uint32Array(copied.length * RESERVE_ROW_WORDS);
-  await reserve(state, namespace, gatherPuts(puts, copied), copied.length, rows);
-  // Closed since: its end has given the slots back.
-  checkOpen(state);
+  // In a bag of our own: neither the session's client, which can guess slots, nor its end can take one from under the
+  // copy.
+  const taken = new Pins();
+  try {
+    await reserve(state, namespace, gatherPuts(puts, copied), copied.length, rows, taken);
+    checkOpen(state);
+  } catch (error) {
+    taken.forEach((id) => {
+      tier.drop(id);
+    });
+    throw error;
+  }
   const out = new CopyOut();
   for (let i = 0; i < copied.length; i++) {
     const status = rows[i * RESERVE_ROW_WORDS + RESERVE_ROW.status]!;
     statuses[copied[i]!] = status === RESERVE_STATUS.exists ? PUT_STATUS.exists : PUT_STATUS.noRoom;
     if (status !== RESERVE_STATUS.reserved) continue;
     const id = rows[i * RESERVE_ROW_WORDS + RESERVE_ROW.slot]!;
-    // Out of the session's bag: neither its client nor its end can take the slot from under the copy.
-    state.reservations.remove(id);
     tier.borrow(id);
     out.ids.push(id);
     out.positions.push(copied[i]!);

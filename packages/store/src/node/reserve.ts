@@ -11,6 +11,7 @@ import {
   RefillError,
 } from '@refill/interface';
 import { BLOCK_STATE } from '../arena/block-columns.ts';
+import type { Pins } from '../arena/pins.ts';
 import { checkPuts, checkRows } from './arguments.ts';
 import { existsAs } from './await-stored.ts';
 import { doneBy } from './deadline.ts';
@@ -18,7 +19,8 @@ import { checkNamespace, checkOpen, type SessionState } from './session-state.ts
 
 /**
  * First half of a put: takes the key and a slot for each block that is in no tier. When the arena is full of blocks
- * that are not stored yet, waits for write-behind. Nothing is visible before `commit`.
+ * that are not stored yet, waits for write-behind. Nothing is visible before `commit`. Slots go into `bag`, also those
+ * taken before a rejection: the session's, or one of a caller whose slots no client may name.
  */
 export function reserve(
   state: SessionState,
@@ -26,6 +28,7 @@ export function reserve(
   puts: Uint32Array,
   count: number,
   rows: Uint32Array,
+  bag: Pins = state.reservations,
 ): void | Promise<void> {
   checkOpen(state);
   checkPuts(puts, count);
@@ -40,10 +43,10 @@ export function reserve(
     return waiting.then(() => {
       checkOpen(state);
       checkReservationRoom(state, count);
-      return reserveFrom(state, namespace, puts, keys, locations, 0, count, rows);
+      return reserveFrom(state, namespace, puts, keys, locations, 0, count, rows, bag);
     });
   }
-  return reserveFrom(state, namespace, puts, keys, locations, 0, count, rows);
+  return reserveFrom(state, namespace, puts, keys, locations, 0, count, rows, bag);
 }
 
 /** Keys of put rows, packed as lookups take them. */
@@ -78,14 +81,15 @@ function reserveFrom(
   from: number,
   count: number,
   rows: Uint32Array,
+  bag: Pins,
 ): void | Promise<void> {
   for (let i = from; i < count; i++) {
     const existing = existingAs(state, namespace, keys, locations, i);
     if (existing >= 0) {
       fillRow(rows, i, RESERVE_STATUS.exists, existing, 0, 0);
-    } else if (!reserveOne(state, namespace, puts, keys, i, rows)) {
+    } else if (!reserveOne(state, namespace, puts, keys, i, rows, bag)) {
       if (state.core.behind.backlogBytes > 0)
-        return reserveLater(state, namespace, puts, keys, locations, i, count, rows);
+        return reserveLater(state, namespace, puts, keys, locations, i, count, rows, bag);
       fillRow(rows, i, RESERVE_STATUS.noRoom, 0, 0, 0);
     }
   }
@@ -101,6 +105,7 @@ async function reserveLater(
   from: number,
   count: number,
   rows: Uint32Array,
+  bag: Pins,
 ): Promise<void> {
   const { behind, clock, options } = state.core;
   const deadlineAtMs = clock.nowMs() + options.reserveWaitMs;
@@ -113,7 +118,7 @@ async function reserveLater(
         fillRow(rows, i, RESERVE_STATUS.exists, existing, 0, 0);
         break;
       }
-      if (reserveOne(state, namespace, puts, keys, i, rows)) break;
+      if (reserveOne(state, namespace, puts, keys, i, rows, bag)) break;
       behind.hurry();
       const mayWait = behind.backlogBytes > 0 && clock.nowMs() < deadlineAtMs;
       if (!mayWait || !(await doneBy(clock, deadlineAtMs, behind.progress()))) {
@@ -145,6 +150,7 @@ function reserveOne(
   keys: Uint32Array,
   index: number,
   rows: Uint32Array,
+  bag: Pins,
 ): boolean {
   const { tier, behind, options } = state.core;
   const put = index * PUT_ROW_WORDS;
@@ -157,7 +163,7 @@ function reserveOne(
   if (id < 0) return false;
   tier.columns.owner[id] = state.number;
   tier.columns.note[id] = tier.notes.add(puts, index);
-  state.reservations.add(id);
+  bag.add(id);
   const offset = tier.offsetOf(id);
   const pane = Math.floor(offset / tier.arena.paneBytes);
   fillRow(rows, index, RESERVE_STATUS.reserved, id, pane, offset - pane * tier.arena.paneBytes);

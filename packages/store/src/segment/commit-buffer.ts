@@ -11,11 +11,14 @@ export class CommitBuffer {
   #node = '';
   #epoch = 0;
   #count = 0;
-  /** Blocks that the directory did not have. */
+  readonly #yields: (rows: Uint32Array, row: number) => Promise<boolean>;
+  /** Blocks whose place the directory has now, or had already. */
   accepted = 0;
 
-  constructor(directory: Directory) {
+  /** `yields`: whether what the directory has under the key of a row gives up its place to the row. */
+  constructor(directory: Directory, yields: (rows: Uint32Array, row: number) => Promise<boolean>) {
     this.#directory = directory;
+    this.#yields = yields;
   }
 
   /** Commits from here on are made as this node under its current epoch. Flush before changing it. */
@@ -33,8 +36,18 @@ export class CommitBuffer {
   async flush(): Promise<void> {
     const count = this.#count;
     if (count === 0) return;
-    await this.#directory.commit(this.#node, this.#epoch, this.#rows, count, this.#accepted);
-    for (let i = 0; i < count; i++) this.accepted += this.#accepted[i]!;
+    // Rows that fail are not tried again here: their segment is, at the next start.
     this.#count = 0;
+    await this.#directory.commit(this.#node, this.#epoch, this.#rows, count, this.#accepted);
+    for (let i = 0; i < count; i++) {
+      if (this.#accepted[i] === 0 && (await this.#yields(this.#rows, i))) await this.#commitOne(i);
+      this.accepted += this.#accepted[i]!;
+    }
+  }
+
+  async #commitOne(row: number): Promise<void> {
+    const from = row * COMMIT_ROW_WORDS;
+    const rows = this.#rows.subarray(from, from + COMMIT_ROW_WORDS);
+    await this.#directory.commit(this.#node, this.#epoch, rows, 1, this.#accepted.subarray(row, row + 1));
   }
 }

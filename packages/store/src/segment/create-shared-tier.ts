@@ -53,6 +53,8 @@ export interface SharedTierOptions {
   node: string;
   /** From `directory.acquireEpoch`, for this start alone: sequences begin at 1 under it. */
   epoch: number;
+  /** Names under which this root was written before and nobody runs now (`recoverSegments` tells): their space is ours. */
+  formerNodes?: readonly string[];
   segmentBytes?: number;
   /** Payload bytes of one batch. Default 16 MiB. */
   batchBytes?: number;
@@ -114,12 +116,14 @@ class Segments implements SegmentTier {
   readonly #files: OpenFiles;
   readonly #reader: SegmentReader;
   readonly #writers = new Map<number, NamespaceWriter>();
+  readonly #nodes: ReadonlySet<string>;
   #open = false;
   #sequence = 0;
   #reclaiming: Promise<number> | undefined;
 
   constructor(parts: SharedTierParts, options: SharedTierOptions) {
     this.#parts = parts;
+    this.#nodes = new Set([options.node, ...(options.formerNodes ?? [])]);
     const segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
     if (
       segmentBytes % PAGE_BYTES !== 0 ||
@@ -242,7 +246,7 @@ class Segments implements SegmentTier {
     const { lease, batches } = this.#writerParts;
     this.#reclaiming ??= reclaimSegments(
       { io, directory, lease, batches, clock, files: this.#files },
-      { node: this.#options.node, deadlineMs: this.#options.writeDeadlineMs, proceed: () => this.#open },
+      { nodes: this.#nodes, deadlineMs: this.#options.writeDeadlineMs, proceed: () => this.#open },
     )
       .catch((error: unknown) => {
         log?.error('space was not reclaimed: %o', error);

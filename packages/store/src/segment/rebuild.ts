@@ -1,14 +1,24 @@
-import { type BlockIO, type Clock, type Directory, PAGE_BYTES, type SegmentRecord } from '@refill/interface';
+import {
+  type BlockIO,
+  type Clock,
+  type Directory,
+  PAGE_BYTES,
+  RefillError,
+  type SegmentRecord,
+} from '@refill/interface';
 import type { Scratch } from '../shared-tier.ts';
+import { batchAt, scanBatches } from './batch-scan.ts';
 import { CommitBuffer } from './commit-buffer.ts';
+import { yieldsPlace } from './contested.ts';
 import { errnoOf, isGone } from './errno.ts';
 import { fileIdentity } from './file-identity.ts';
-import type { FooterBatch } from './footer.ts';
 import { withScanParts } from './scan-parts.ts';
 import { hexOf, sameBytes } from './segment-bytes.ts';
+import { fileBytes, readContents, type SegmentContents } from './segment-contents.ts';
 import type { SegmentHeader } from './segment-header.ts';
-import { SEGMENTS_FOLDER, segmentIdOf, segmentPath } from './segment-path.ts';
-import { readFooter, readSegmentHeader, type ScanParts, scanBatches, verifyBatch } from './segment-scan.ts';
+import { listSegments } from './segment-list.ts';
+import { segmentPath } from './segment-path.ts';
+import { readSegmentHeader, readTrailer, type ScanParts } from './segment-scan.ts';
 import { applyTombstones, isTombstoneBatch } from './tombstones.ts';
 
 export interface RebuildParts {
@@ -28,6 +38,9 @@ export interface RebuildProgress {
   torn: number;
   /** Files that hold no readable segment: left alone. */
   skipped: number;
+  /** Damaged places in chains of batch headers, and the bytes up to the next whole header. */
+  gaps: number;
+  skippedBytes: number;
 }
 
 export interface RebuildOptions {
@@ -42,19 +55,14 @@ interface Found {
   firstSequence: number;
 }
 
-interface Contents {
-  sealed: boolean;
-  endBytes: number;
-  batches: (FooterBatch & { whole: Uint8Array | undefined })[];
-}
-
 /**
  * Makes the directory anew from segments alone (guarantee 4): footers where there are any, batch headers elsewhere.
  * No node may be writing. Segments are taken in the order of (epoch, first sequence, id), so that of two writes of a
- * key the first wins and a tombstone removes only what was written before it. Segments of a writer that did not seal
- * them become `abandoned`. Every node gets an epoch above all of its own: a writer that was forgotten is fenced.
- * A crash in between is mended by running it again: it starts with `directory.reset()`.
- * Rejects with `ERR_VERSION` when a newer Refill wrote a segment, before anything is dropped.
+ * key the first that is whole wins and a tombstone removes only what was written before it. Segments of a writer that
+ * did not seal them become `abandoned`. Every node gets an epoch above all that were found: a writer that was forgotten
+ * is fenced. A crash in between is mended by running it again: it starts with `directory.reset()`.
+ * Rejects with `ERR_VERSION` when a newer Refill wrote a segment, and with `ERR_STORAGE_FAILED` naming a file that the
+ * file system does not give out: to go on without it would drop blocks that are only out of reach for now.
  */
 export function rebuildDirectory(
   parts: RebuildParts,
@@ -77,16 +85,18 @@ async function rebuild(
     blocksRestored: 0,
     torn: 0,
     skipped: 0,
+    gaps: 0,
+    skippedBytes: 0,
   };
   const found = await findSegments(parts, scan, readAhead, progress);
   progress.segmentsTotal = found.length;
   await directory.reset();
   const epochs = await raiseEpochs(directory, found);
-  const commits = new CommitBuffer(directory);
-  const ahead: Promise<Contents>[] = [];
+  const commits = new CommitBuffer(directory, (rows, row) => yieldsPlace({ ...scan, directory }, rows, row));
+  const ahead: Promise<SegmentContents>[] = [];
   for (const [position, { header }] of found.entries()) {
     for (let next = position + ahead.length; next < found.length && ahead.length < readAhead; next++) {
-      const reading = readContents(parts, scan, found[next]!.header);
+      const reading = contentsOf(parts, scan, found[next]!.header);
       // Its failure is met when its turn comes.
       reading.catch(() => {});
       ahead.push(reading);
@@ -110,17 +120,10 @@ async function findSegments(
   progress: RebuildProgress,
 ): Promise<Found[]> {
   const { io, log } = parts;
-  const ids: Uint8Array[] = [];
-  for (const folder of await io.list(SEGMENTS_FOLDER, { deadlineMs: scan.deadlineMs })) {
-    if (!/^[0-9a-f]{2}$/.test(folder)) continue;
-    for (const name of await io.list(`${SEGMENTS_FOLDER}/${folder}`, { deadlineMs: scan.deadlineMs })) {
-      const id = segmentIdOf(name);
-      if (id !== undefined && name.startsWith(folder)) ids.push(id);
-    }
-  }
+  const ids = await listSegments(io, scan.deadlineMs);
   const found: Found[] = [];
   const read = async (id: Uint8Array): Promise<void> => {
-    const one = await findSegment(io, scan, id);
+    const one = await named(id, findSegment(io, scan, id));
     if (one !== undefined) found.push(one);
     else {
       progress.skipped++;
@@ -149,65 +152,75 @@ async function findSegment(io: BlockIO, scan: ScanParts, id: Uint8Array): Promis
     throw error;
   }
   try {
-    const stat = await io.stat(segmentPath(id), { deadlineMs: scan.deadlineMs });
-    if (stat === undefined || stat.sizeBytes < 2 * PAGE_BYTES) return undefined;
+    const sizeBytes = await fileBytes(io, id, scan.deadlineMs);
+    if (sizeBytes === undefined || sizeBytes < 2 * PAGE_BYTES) return undefined;
     const header = await readSegmentHeader(scan, file);
     if (header === undefined || !sameBytes(header.segmentId, id)) return undefined;
     // A truncated file is read as far as it goes; its trailer, if it had one, is lost.
-    if (stat.sizeBytes < header.sizeBytes) header.sizeBytes = stat.sizeBytes - (stat.sizeBytes % PAGE_BYTES);
-    const first = await scanBatches(scan, file, header, 1);
-    return { header, firstSequence: first.batches[0]?.sequence ?? 0 };
+    header.sizeBytes = Math.min(header.sizeBytes, sizeBytes);
+    const first = await batchAt(scan, file, header, PAGE_BYTES, 0);
+    if (first !== undefined) return { header, firstSequence: first.sequence };
+    const trailer = await readTrailer(scan, file, header);
+    if (trailer !== undefined) return { header, firstSequence: trailer.firstSequence };
+    const { batches } = await scanBatches(scan, file, header);
+    return { header, firstSequence: batches[0]?.sequence ?? 0 };
   } finally {
     io.close(file);
   }
 }
 
-/** A current epoch for each node, above those of all its segments. */
-async function raiseEpochs(directory: Directory, found: readonly Found[]): Promise<Map<string, number>> {
-  const highest = new Map<string, number>();
-  for (const { header } of found) {
-    highest.set(header.node, Math.max(header.epoch, highest.get(header.node) ?? 0));
+/** An error that says which file it is about. */
+async function named<T>(id: Uint8Array, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof RefillError) || error.code !== 'ERR_STORAGE_FAILED') throw error;
+    throw new RefillError('ERR_STORAGE_FAILED', `${segmentPath(id)}: ${error.message}`, {
+      errno: error.errno,
+      cause: error,
+      fix: 'Mend the file system, or move the file out of the root to go on without its blocks',
+    });
   }
+}
+
+/** A current epoch for each node, above those of all segments. */
+async function raiseEpochs(directory: Directory, found: readonly Found[]): Promise<Map<string, number>> {
+  const highest = found.reduce((epoch, { header }) => Math.max(epoch, header.epoch), 0);
   const epochs = new Map<string, number>();
-  for (const [node, above] of highest) {
+  for (const node of new Set(found.map(({ header }) => header.node))) {
     let epoch = await directory.acquireEpoch(node);
-    // The counters are lost with the database: they count up again to where they were.
-    while (epoch <= above) epoch = await directory.acquireEpoch(node);
+    // The counter is lost with the database: it counts up again to where it was.
+    while (epoch <= highest) epoch = await directory.acquireEpoch(node);
     epochs.set(node, epoch);
   }
   return epochs;
 }
 
-/** What a segment holds: its footer, or its batches as far as their headers are whole. */
-async function readContents(parts: RebuildParts, scan: ScanParts, header: SegmentHeader): Promise<Contents> {
-  const { io } = parts;
-  const file = await io.open(segmentPath(header.segmentId), {
-    direct: true,
-    identity: fileIdentity(header),
-    deadlineMs: scan.deadlineMs,
-  });
-  try {
-    const footer = await readFooter(scan, file, header);
-    if (footer !== undefined) {
-      const batches = footer.batches.map((batch) => ({ ...batch, whole: undefined }));
-      return { sealed: true, endBytes: footer.trailer.endBytes, batches };
+async function contentsOf(
+  { io }: RebuildParts,
+  scan: ScanParts,
+  header: SegmentHeader,
+): Promise<SegmentContents> {
+  const { deadlineMs } = scan;
+  const read = async (): Promise<SegmentContents> => {
+    const file = await io.open(segmentPath(header.segmentId), {
+      direct: true,
+      identity: fileIdentity(header),
+      deadlineMs,
+    });
+    try {
+      return await readContents(scan, file, header);
+    } finally {
+      io.close(file);
     }
-    const scanned = await scanBatches(scan, file, header);
-    const batches: Contents['batches'] = [];
-    for (const batch of scanned.batches) {
-      const trusted = batch.offset + batch.totalBytes <= scanned.syncedBytes;
-      batches.push({ ...batch, whole: trusted ? undefined : await verifyBatch(scan, file, batch) });
-    }
-    return { sealed: false, endBytes: scanned.endBytes, batches };
-  } finally {
-    io.close(file);
-  }
+  };
+  return named(header.segmentId, read());
 }
 
 async function restore(
   directory: Directory,
   header: SegmentHeader,
-  contents: Contents,
+  contents: SegmentContents,
   commits: CommitBuffer,
   progress: RebuildProgress,
 ): Promise<void> {
@@ -220,6 +233,8 @@ async function restore(
     sizeBytes: header.sizeBytes,
     restored: true,
   });
+  progress.gaps += contents.gaps;
+  progress.skippedBytes += contents.skippedBytes;
   for (const batch of contents.batches) {
     if (isTombstoneBatch(batch)) {
       await commits.flush();

@@ -1,11 +1,11 @@
-import { BLOCK_FLAG, type BlockIO, type Clock, type Directory, type SegmentRecord } from '@refill/interface';
+import { type BlockIO, type Clock, type Directory, PAGE_BYTES, type SegmentRecord } from '@refill/interface';
 import { errnoOf, isGone } from './errno.ts';
+import { fileIdentity } from './file-identity.ts';
 import type { IoBatches } from './io-batches.ts';
 import type { OpenFiles } from './open-files.ts';
 import type { ScratchLease } from './scratch-lease.ts';
-import { ENTRY, ENTRY_WORDS } from './segment-format.ts';
+import { fileBytes, holdsTombstones, readContents } from './segment-contents.ts';
 import { segmentPath } from './segment-path.ts';
-import { readFooter, readSegmentHeader, type ScanParts, scanBatches } from './segment-scan.ts';
 
 export interface ReclaimParts {
   io: BlockIO;
@@ -17,7 +17,7 @@ export interface ReclaimParts {
 }
 
 /**
- * Unlinks segments of this node that hold no live block (rule R6): dead in the directory, then no read in flight,
+ * Unlinks segments of these nodes that hold no live block (rule R6): dead in the directory, then no read in flight,
  * then the file, then the record. A crash between leaves a dead segment that the next call takes up.
  *
  * Tombstones outlive what they deleted: a segment that holds some stays while an older one of its namespace is there,
@@ -25,21 +25,20 @@ export interface ReclaimParts {
  */
 export async function reclaimSegments(
   parts: ReclaimParts,
-  options: { node: string; deadlineMs: number; proceed: () => boolean },
+  options: { nodes: ReadonlySet<string>; deadlineMs: number; proceed: () => boolean },
 ): Promise<number> {
   const { io, directory, files } = parts;
   let reclaimed = 0;
   const candidates = directory
     .segments()
     .filter(
-      (segment) => segment.node === options.node && segment.liveBlocks === 0 && segment.state !== 'open',
+      (segment) => options.nodes.has(segment.node) && segment.liveBlocks === 0 && segment.state !== 'open',
     )
     .sort((a, b) => a.epoch - b.epoch || a.index - b.index);
   for (const segment of candidates) {
     if (!options.proceed()) break;
     if (segment.state !== 'dead') {
-      if (isNeeded(directory, segment) && (await holdsTombstones(parts, segment, options.deadlineMs)))
-        continue;
+      if (isNeeded(directory, segment) && (await removesBlocks(parts, segment, options.deadlineMs))) continue;
       if (!(await directory.moveSegment(segment.index, segment.state, 'dead', segment.endBytes))) continue;
     }
     await files.whenIdle(segment.index);
@@ -62,32 +61,30 @@ function isNeeded(directory: Directory, segment: SegmentRecord): boolean {
     );
 }
 
-async function holdsTombstones(
+/** By what the directory knows of the segment: its header page may be damaged. */
+async function removesBlocks(
   parts: ReclaimParts,
   segment: SegmentRecord,
   deadlineMs: number,
 ): Promise<boolean> {
-  const { io } = parts;
-  const scan: ScanParts = { ...parts, deadlineMs };
+  const { io, directory } = parts;
+  const namespaceId = directory.namespace(segment.namespace)?.id;
+  const sizeBytes = Math.min(segment.sizeBytes, (await fileBytes(io, segment.id, deadlineMs)) ?? 0);
+  if (namespaceId === undefined || sizeBytes < 2 * PAGE_BYTES) return false;
+  const owner = { segmentId: segment.id, namespaceId, epoch: segment.epoch, sizeBytes };
   let file: number;
   try {
-    file = await io.open(segmentPath(segment.id), { direct: true, deadlineMs });
+    file = await io.open(segmentPath(segment.id), {
+      direct: true,
+      identity: fileIdentity(owner),
+      deadlineMs,
+    });
   } catch (error) {
     if (isGone(errnoOf(error))) return false;
     throw error;
   }
   try {
-    const header = await readSegmentHeader(scan, file);
-    if (header === undefined) return false;
-    const sealed = await readFooter(scan, file, header);
-    if (sealed !== undefined) return sealed.trailer.tombstones > 0;
-    const { batches } = await scanBatches(scan, file, header);
-    return batches.some((batch) => {
-      for (let i = 0; i < batch.blocks; i++) {
-        if ((batch.entries[i * ENTRY_WORDS + ENTRY.flags]! & BLOCK_FLAG.tombstone) !== 0) return true;
-      }
-      return false;
-    });
+    return holdsTombstones(await readContents({ ...parts, deadlineMs }, file, owner));
   } finally {
     io.close(file);
   }

@@ -7,13 +7,15 @@ import {
   type SegmentRecord,
 } from '@refill/interface';
 import type { Scratch } from '../shared-tier.ts';
+import { batchAt } from './batch-scan.ts';
 import { CommitBuffer } from './commit-buffer.ts';
+import { yieldsPlace } from './contested.ts';
 import { errnoOf, isGone } from './errno.ts';
 import { fileIdentity } from './file-identity.ts';
 import { withScanParts } from './scan-parts.ts';
-import { sameBytes } from './segment-bytes.ts';
+import { fileBytes, readContents, type SegmentContents } from './segment-contents.ts';
 import { segmentPath } from './segment-path.ts';
-import { readFooter, readSegmentHeader, type ScanParts, scanBatches, verifyBatch } from './segment-scan.ts';
+import { readSegmentHeader, type ScanParts } from './segment-scan.ts';
 import { applyTombstones, isTombstoneBatch } from './tombstones.ts';
 
 export interface RecoveryParts {
@@ -24,43 +26,73 @@ export interface RecoveryParts {
   log?: { error(format: string, ...args: unknown[]): void };
 }
 
+export interface RecoveryOptions {
+  node: string;
+  /** From `directory.acquireEpoch`. */
+  epoch: number;
+  deadlineMs?: number;
+  /**
+   * Whether no process runs under this other node's name, and none can begin to while this one lives: what it left
+   * open is closed too, as after a node was renamed. Default: none is.
+   */
+  isFormer?: (node: string) => Promise<boolean>;
+}
+
 export interface RecoveryReport {
   /** Segments that an earlier incarnation left open and that are closed now. */
   segments: number;
-  /** Blocks that the directory did not have. */
+  /** Blocks of those segments that are in the directory now, most of them from before. */
   blocks: number;
   /** Blocks of the last batches whose payloads were not whole. */
   torn: number;
   /** Segments that could not be read; they stay open and are tried again at the next start. */
   unreadable: number;
+  /** Damaged places in chains of batch headers, and the bytes up to the next whole header. */
+  gaps: number;
+  skippedBytes: number;
+  /** Other names under which this root was written and nobody runs now: their segments are this node's to reclaim. */
+  formerNodes: string[];
+  /** Segments left open by other nodes that are not known to have ended: they are left alone. */
+  foreign: number;
 }
 
 /**
- * Closes what earlier incarnations of this node left open: what their batches hold and the directory lacks is
- * committed, then the segment is `sealed` (its footer is whole) or `abandoned`. Nothing is ever appended to it. Run
- * after `acquireEpoch` and before the tier starts. Payloads that the writer knew to be durable are trusted, those
- * behind are read and verified. A crash in between loses nothing: the next run does the same again.
+ * Closes what earlier incarnations of this node, and former nodes, left open: what their batches hold and the
+ * directory lacks is committed, then the segment is `sealed` (its footer is whole) or `abandoned`. Nothing is ever
+ * appended to it. Run after `acquireEpoch` and before the tier starts. A former node gets a new epoch first, so that
+ * it is fenced should it live after all. A crash in between loses nothing: the next run does the same again.
  * Rejects with `ERR_VERSION` when a newer Refill wrote one of them.
  */
-export function recoverSegments(
-  parts: RecoveryParts,
-  options: { node: string; epoch: number; deadlineMs?: number },
-): Promise<RecoveryReport> {
+export function recoverSegments(parts: RecoveryParts, options: RecoveryOptions): Promise<RecoveryReport> {
   const { directory } = parts;
-  const report: RecoveryReport = { segments: 0, blocks: 0, torn: 0, unreadable: 0 };
-  const own = directory
-    .segments()
-    .filter((segment) => segment.node === options.node && segment.epoch < options.epoch)
-    .sort((a, b) => a.epoch - b.epoch || a.index - b.index);
-  const commits = new CommitBuffer(directory);
-  commits.as(options.node, options.epoch);
+  const report: RecoveryReport = {
+    segments: 0,
+    blocks: 0,
+    torn: 0,
+    unreadable: 0,
+    gaps: 0,
+    skippedBytes: 0,
+    formerNodes: [],
+    foreign: 0,
+  };
   return withScanParts(parts, options.deadlineMs ?? 30_000, async (scan) => {
+    const epochs = await takeOver(parts, options, report);
+    const commits = new CommitBuffer(directory, (rows, row) =>
+      yieldsPlace({ ...scan, directory }, rows, row),
+    );
     const opened = new Set<number>();
-    for (const segment of own) {
-      // A block that is committed again here may have been removed later, by a segment that is closed already.
-      if (segment.state === 'open') opened.add(segment.namespace);
-      else if (!opened.has(segment.namespace) || segment.state === 'dead') continue;
+    const inOrder = directory.segments().sort((a, b) => a.epoch - b.epoch || a.index - b.index);
+    for (const segment of inOrder) {
+      const epoch = epochs.get(segment.node) ?? 0;
+      if (segment.state === 'open') {
+        if (segment.epoch >= epoch) continue;
+        opened.add(segment.namespace);
+      } else if (!opened.has(segment.namespace) || segment.state === 'dead') {
+        // A block that is committed again may have been removed later, by a segment that is closed already.
+        continue;
+      }
       try {
+        commits.as(segment.node, epoch);
         await recoverSegment(parts, scan, segment, commits, report);
       } catch (error) {
         if (error instanceof RefillError && error.code === 'ERR_VERSION') throw error;
@@ -73,6 +105,30 @@ export function recoverSegments(
   });
 }
 
+/** Epochs under which to commit for each node whose open segments are closed here. */
+async function takeOver(
+  { directory, log }: RecoveryParts,
+  { node, epoch, isFormer }: RecoveryOptions,
+  report: RecoveryReport,
+): Promise<Map<string, number>> {
+  const epochs = new Map([[node, epoch]]);
+  const open = new Map<string, number>();
+  for (const segment of directory.segments()) {
+    if (segment.node === node) continue;
+    open.set(segment.node, (open.get(segment.node) ?? 0) + (segment.state === 'open' ? 1 : 0));
+  }
+  for (const [other, count] of open) {
+    if ((await isFormer?.(other)) === true) {
+      report.formerNodes.push(other);
+      if (count > 0) epochs.set(other, await directory.acquireEpoch(other));
+    } else if (count > 0) {
+      report.foreign += count;
+      log?.error('%d open segments of node %s are left alone: it may still run', count, other);
+    }
+  }
+  return epochs;
+}
+
 async function recoverSegment(
   parts: RecoveryParts,
   scan: ScanParts,
@@ -80,52 +136,69 @@ async function recoverSegment(
   commits: CommitBuffer,
   report: RecoveryReport,
 ): Promise<void> {
-  const { io, directory } = parts;
+  const { directory } = parts;
   const wasOpen = segment.state === 'open';
-  const close = async (state: 'sealed' | 'abandoned', endBytes: number): Promise<void> => {
-    if (!wasOpen) return;
-    await directory.moveSegment(segment.index, 'open', state, endBytes);
-    report.segments++;
-  };
+  const contents = await contentsOf(parts, scan, segment);
+  if (wasOpen) {
+    report.gaps += contents.gaps;
+    report.skippedBytes += contents.skippedBytes;
+  }
+  for (const batch of contents.batches) {
+    if (isTombstoneBatch(batch)) {
+      await commits.flush();
+      await applyTombstones(directory, batch, segment);
+      continue;
+    }
+    if (!wasOpen) continue;
+    for (let i = 0; i < batch.blocks; i++) {
+      if (batch.whole?.[i] === 0) report.torn++;
+      else await commits.add(batch.entries, i, segment.namespace, segment.index);
+    }
+  }
+  await commits.flush();
+  if (!wasOpen) return;
+  await directory.moveSegment(
+    segment.index,
+    'open',
+    contents.sealed ? 'sealed' : 'abandoned',
+    contents.endBytes,
+  );
+  report.segments++;
+}
+
+/**
+ * What a segment holds, by what the directory knows of it: its header page may be damaged. Without that page and a
+ * first batch nothing was ever synced, for they go out together.
+ */
+async function contentsOf(
+  { io, directory }: RecoveryParts,
+  scan: ScanParts,
+  segment: SegmentRecord,
+): Promise<SegmentContents> {
+  const { deadlineMs } = scan;
   const namespaceId = directory.namespace(segment.namespace)?.id ?? new Uint8Array(16);
+  const identity = { segmentId: segment.id, namespaceId, epoch: segment.epoch };
+  const nothing = { sealed: false, endBytes: 0, gaps: 0, skippedBytes: 0, batches: [] };
   let file: number;
   try {
     file = await io.open(segmentPath(segment.id), {
       direct: true,
-      identity: fileIdentity({ segmentId: segment.id, namespaceId, epoch: segment.epoch }),
-      deadlineMs: scan.deadlineMs,
+      identity: fileIdentity(identity),
+      deadlineMs,
     });
   } catch (error) {
-    if (!isGone(errnoOf(error))) throw error;
     // The crash came between the record and the file: nothing was ever written.
-    await close('abandoned', 0);
-    return;
+    if (isGone(errnoOf(error))) return nothing;
+    throw error;
   }
   try {
-    const header = await readSegmentHeader(scan, file);
-    if (header === undefined || !sameBytes(header.segmentId, segment.id)) {
-      // The header page goes out with the first batch, so without it no batch was synced.
-      await close('abandoned', 0);
-      return;
-    }
-    const sealed = (await readFooter(scan, file, header)) !== undefined;
-    const scanned = await scanBatches(scan, file, header);
-    for (const batch of scanned.batches) {
-      if (isTombstoneBatch(batch)) {
-        await commits.flush();
-        await applyTombstones(directory, batch, segment);
-        continue;
-      }
-      if (!wasOpen) continue;
-      const trusted = sealed || batch.offset + batch.totalBytes <= scanned.syncedBytes;
-      const whole = trusted ? undefined : await verifyBatch(scan, file, batch);
-      for (let i = 0; i < batch.blocks; i++) {
-        if (whole !== undefined && whole[i] === 0) report.torn++;
-        else await commits.add(batch.entries, i, segment.namespace, segment.index);
-      }
-    }
-    await commits.flush();
-    await close(sealed ? 'sealed' : 'abandoned', Math.max(PAGE_BYTES, scanned.endBytes));
+    const sizeBytes = Math.min(segment.sizeBytes, (await fileBytes(io, segment.id, deadlineMs)) ?? 0);
+    if (sizeBytes < 2 * PAGE_BYTES) return nothing;
+    const owner = { ...identity, sizeBytes };
+    const begun =
+      (await readSegmentHeader(scan, file)) !== undefined ||
+      (await batchAt(scan, file, owner, PAGE_BYTES, 0)) !== undefined;
+    return begun ? await readContents(scan, file, owner) : nothing;
   } finally {
     io.close(file);
   }

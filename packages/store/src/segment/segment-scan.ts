@@ -10,12 +10,12 @@ import {
   RefillError,
   setIoKey,
 } from '@refill/interface';
-import { type BatchHeader, batchHeaderLength, decodeBatchHeader } from './batch-header.ts';
+import type { BatchHeader } from './batch-header.ts';
 import { ERRNO } from './errno.ts';
 import { decodeFooter, decodeTrailer, type FooterBatch, type Trailer } from './footer.ts';
 import { type IoBatches, ioResult } from './io-batches.ts';
 import type { ScratchLease } from './scratch-lease.ts';
-import { pagesUp, sameBytes } from './segment-bytes.ts';
+import { type HeaderIdentity, pagesUp, sameBytes } from './segment-bytes.ts';
 import { ENTRY, ENTRY_WORDS } from './segment-format.ts';
 import { decodeSegmentHeader, type SegmentHeader } from './segment-header.ts';
 import { holdTimedOut } from './write-run.ts';
@@ -28,13 +28,9 @@ export interface ScanParts {
   deadlineMs: number;
 }
 
-/** What the batch headers of a segment say. */
-export interface ScannedSegment {
-  batches: BatchHeader[];
-  /** Up to here the writer knew its payloads to be durable: they need no check. */
-  syncedBytes: number;
-  /** End of the last whole header's batch. */
-  endBytes: number;
+/** Whose a file must be, and how much of it there is: from its record or its header, cut to the size of the file. */
+export interface SegmentOwner extends HeaderIdentity {
+  sizeBytes: number;
 }
 
 /** Stale zeros of a file system in doubt: the same pauses as of a read. */
@@ -78,47 +74,31 @@ export async function readSegmentHeader(parts: ScanParts, file: FileId): Promise
   );
 }
 
+/** The trailer of a sealed segment, or `undefined` when it has none that is whole. */
+export async function readTrailer(
+  parts: ScanParts,
+  file: FileId,
+  owner: SegmentOwner,
+): Promise<Trailer | undefined> {
+  if (owner.sizeBytes < 2 * PAGE_BYTES) return undefined;
+  const page = await readBytes(parts, file, owner.sizeBytes - PAGE_BYTES, PAGE_BYTES);
+  const trailer = decodeTrailer(page, owner.sizeBytes);
+  return trailer !== undefined && sameOwner(trailer, owner) ? trailer : undefined;
+}
+
 /** Trailer and footer of a sealed segment, or `undefined` when it has none that is whole. */
 export async function readFooter(
   parts: ScanParts,
   file: FileId,
-  header: SegmentHeader,
+  owner: SegmentOwner,
 ): Promise<{ trailer: Trailer; batches: FooterBatch[] } | undefined> {
-  const page = await readBytes(parts, file, header.sizeBytes - PAGE_BYTES, PAGE_BYTES);
-  const trailer = decodeTrailer(page, header.sizeBytes);
-  if (trailer === undefined || !sameOwner(trailer, header)) return undefined;
+  const trailer = await readTrailer(parts, file, owner);
+  if (trailer === undefined) return undefined;
   const batches = await decodeFooter(
     trailer,
     await readBytes(parts, file, trailer.footerOffset, trailer.footerBytes),
   );
   return batches && { trailer, batches };
-}
-
-/** Follows the batch headers until one is not whole: nothing acknowledged lies behind it. */
-export async function scanBatches(
-  parts: ScanParts,
-  file: FileId,
-  header: SegmentHeader,
-  batchesMax: number = Number.POSITIVE_INFINITY,
-): Promise<ScannedSegment> {
-  const scanned: ScannedSegment = { batches: [], syncedBytes: 0, endBytes: PAGE_BYTES };
-  let sequence = 0;
-  while (scanned.batches.length < batchesMax && scanned.endBytes + PAGE_BYTES <= header.sizeBytes) {
-    const offset = scanned.endBytes;
-    const batch = await retryStale(parts.clock, () => readBatchHeader(parts, file, offset));
-    const valid =
-      batch !== undefined &&
-      sameOwner(batch, header) &&
-      batch.offset === offset &&
-      batch.sequence > sequence &&
-      offset + batch.totalBytes <= header.sizeBytes;
-    if (!valid) break;
-    sequence = batch.sequence;
-    scanned.batches.push(batch);
-    scanned.syncedBytes = Math.max(scanned.syncedBytes, batch.syncedBytes);
-    scanned.endBytes = offset + batch.totalBytes;
-  }
-  return scanned;
 }
 
 /**
@@ -168,18 +148,11 @@ export async function verifyBatch(parts: ScanParts, file: FileId, batch: BatchHe
   return whole;
 }
 
-async function readBatchHeader(
-  parts: ScanParts,
-  file: FileId,
-  offset: number,
-): Promise<BatchHeader | undefined> {
-  let bytes = await readBytes(parts, file, offset, PAGE_BYTES);
-  const length = batchHeaderLength(bytes);
-  if (length > PAGE_BYTES) bytes = await readBytes(parts, file, offset, length);
-  return decodeBatchHeader(bytes);
-}
-
-async function retryStale<T>(clock: Clock, read: () => Promise<T | undefined>): Promise<T | undefined> {
+/** Reads again after 1, 4 and 16 ms while nothing whole comes. */
+export async function retryStale<T>(
+  clock: Clock,
+  read: () => Promise<T | undefined>,
+): Promise<T | undefined> {
   let found = await read();
   for (let i = 0; found === undefined && i < STALE_PAUSES_MS.length; i++) {
     await new Promise<void>((resolve) => clock.after(STALE_PAUSES_MS[i]!, resolve));
@@ -188,10 +161,8 @@ async function retryStale<T>(clock: Clock, read: () => Promise<T | undefined>): 
   return found;
 }
 
-function sameOwner(
-  a: { segmentId: Uint8Array; namespaceId: Uint8Array; epoch: number },
-  b: { segmentId: Uint8Array; namespaceId: Uint8Array; epoch: number },
-): boolean {
+/** Whether what a header says of itself is what it must be. */
+export function sameOwner(a: HeaderIdentity, b: HeaderIdentity): boolean {
   return (
     a.epoch === b.epoch && sameBytes(a.segmentId, b.segmentId) && sameBytes(a.namespaceId, b.namespaceId)
   );

@@ -19,6 +19,12 @@ import type { ServerBounds, ServerCounters } from './bounds.ts';
 import { Outbox } from './outbox.ts';
 import { HANDLERS } from './requests.ts';
 
+/** A descriptor that a client has passed. It belongs to whoever takes it, who closes it. */
+export interface PassedFd {
+  readonly fd: number;
+  close(): void;
+}
+
 export interface ConnectionParts {
   node: StoreNode;
   clock: Clock;
@@ -26,7 +32,7 @@ export interface ConnectionParts {
   bounds: ServerBounds;
   counters: ServerCounters;
   welcome: () => Welcome;
-  takePassedFd?: (token: Uint8Array) => number | undefined;
+  takePassedFd?: (token: Uint8Array) => PassedFd | undefined;
 }
 
 /** Frames that are not answered; they carry request 0. */

@@ -23,7 +23,7 @@ import {
   utf8Of,
 } from '@refill/interface';
 import { checkBody, checkRows, deadlineOf } from './arguments.ts';
-import type { ServerConnection } from './connection.ts';
+import type { PassedFd, ServerConnection } from './connection.ts';
 import { namespaceRequest } from './namespace-request.ts';
 
 /** Answers one frame: at once, or by `connection.later`. */
@@ -171,10 +171,11 @@ export const HANDLERS: readonly (Handler | undefined)[] = tableOf({
   [FRAME.unregisterRegion]: (connection, frame) => {
     checkBody(frame, 0);
     const header = headerOf(frame);
-    connection.later(frame, connection.session.unregisterRegion(frame.argument), () => {
+    // Counted off also when the request is cancelled meanwhile: it is gone all the same.
+    const work = connection.session.unregisterRegion(frame.argument).then(() => {
       connection.regions--;
-      answerEmpty(connection, header, 0, 0);
     });
+    connection.later(frame, work, () => answerEmpty(connection, header, 0, 0));
   },
   [FRAME.cancel]: (connection, frame) => {
     checkBody(frame, 0);
@@ -316,10 +317,16 @@ function registerRegion(connection: ServerConnection, frame: Frame): void {
   }
   const source = sourceOf(connection, frame);
   connection.regions++;
-  const work = connection.session.registerRegion(source, sizeBytes).catch((error: unknown) => {
-    connection.regions--;
-    throw error;
-  });
+  const work = connection.session
+    .registerRegion(source, sizeBytes)
+    .catch((error: unknown) => {
+      connection.regions--;
+      throw error;
+    })
+    // The engine has a descriptor of its own; without this the client's memory would outlive it.
+    .finally(() => {
+      if ('fd' in source) source.close();
+    });
   connection.later(
     frame,
     work,
@@ -333,13 +340,13 @@ function registerRegion(connection: ServerConnection, frame: Frame): void {
   );
 }
 
-function sourceOf(connection: ServerConnection, frame: Frame): { path: string } | { fd: number } {
+function sourceOf(connection: ServerConnection, frame: Frame): { path: string } | PassedFd {
   if ((frame.flags & FRAME_FLAG.token) === 0) return { path: textOf(frame, 8, frame.count) };
   if (frame.count !== FD_TOKEN_BYTES) {
     throw new RefillError('ERR_PROTOCOL', `a token is ${FD_TOKEN_BYTES} bytes, not ${frame.count}`);
   }
-  const fd = connection.parts.takePassedFd?.(frame.bytes(8, FD_TOKEN_BYTES).slice());
-  if (fd !== undefined) return { fd };
+  const passed = connection.parts.takePassedFd?.(frame.bytes(8, FD_TOKEN_BYTES).slice());
+  if (passed !== undefined) return passed;
   throw new RefillError('ERR_HANDLE_UNKNOWN', 'no file descriptor was passed under this token', {
     fix: 'Pass it through the fd socket of this node first; it is kept for 30 s',
   });

@@ -16,7 +16,7 @@ import {
   writeError,
 } from '@refill/interface';
 import { newServerCounters, SERVER_BOUNDS, type ServerBounds, type ServerCounters } from './bounds.ts';
-import { ServerConnection } from './connection.ts';
+import { type PassedFd, ServerConnection } from './connection.ts';
 import { publishSocket } from './socket-path.ts';
 
 export interface ServeNodeParts {
@@ -25,7 +25,7 @@ export interface ServeNodeParts {
   clock: Clock;
   log: Logger;
   /** Takes the descriptor that a client has passed under a token; without it regions are registered by path only. */
-  takePassedFd?: (token: Uint8Array) => number | undefined;
+  takePassedFd?: (token: Uint8Array) => PassedFd | undefined;
 }
 
 export interface ServeNodeOptions {

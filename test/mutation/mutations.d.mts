@@ -1,0 +1,3 @@
+import type { Mutation } from '../../scripts/mutate.mjs';
+
+export const MUTATIONS: readonly Mutation[];
