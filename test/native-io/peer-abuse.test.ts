@@ -1,3 +1,5 @@
+import { truncateSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RECEIVE_STATUS } from '@refill/interface';
 import { crc64 } from '@refill/native-io';
@@ -285,4 +287,20 @@ t.test('a dead or silent peer does not hold up the others', async (t) => {
   }
   t.equal(stuckSettled, 0);
   t.strictSame((await Promise.all(stuck)).flat(), Array(20).fill(late));
+});
+
+t.test('a region that its client has shrunk fails the call, not the node', async (t) => {
+  const pair = await peerPair(t);
+  const { ticket } = offered(pair);
+  const path = join(t.testdir({ region: '' }), 'region');
+  truncateSync(path, MIB);
+  const region = await pair.receiverIo.attachRegion({ path }, MIB);
+  truncateSync(path, 0);
+  const rows = receiveRows([{ ...block, buffer: region }]);
+  await pair.receiver.receive(pair.sender.address, ticket, rows, 1, 5_000);
+  t.strictSame(statuses(rows), [failed]);
+  const again = receiveRows([block]);
+  await pair.receiver.receive(pair.sender.address, ticket, again, 1, 5_000);
+  t.strictSame(statuses(again), [done]);
+  pair.receiverIo.detachRegion(region);
 });
