@@ -3,6 +3,15 @@ export * from './arena/slot-allocator.ts';
 export { fillLoadRow, fillStoreRow } from './fill-rows.ts';
 export type { NodeComponents, NodeOptions } from './node/node-parts.ts';
 export * from './node/store-node.ts';
+export { PeerReader, type PeerReaderParts } from './peer/peer-reader.ts';
+export {
+  PeerService,
+  type PeerServiceCounters,
+  type PeerServiceOptions,
+  type PeerServiceParts,
+  type PeerTier,
+} from './peer/peer-service.ts';
+export { type MemberList, type PeerSourcesParts, peerSources } from './peer/peer-source.ts';
 export {
   createSharedTier,
   type SegmentTier,

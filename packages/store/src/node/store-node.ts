@@ -10,6 +10,8 @@ import {
 } from '@refill/interface';
 import { DramTier } from '../arena/dram-tier.ts';
 import { Regions } from '../arena/regions.ts';
+import { namespaceFinder } from '../peer/namespace-finder.ts';
+import { PeerService } from '../peer/peer-service.ts';
 import { ReadSources } from '../source/read-sources.ts';
 import { segmentSource } from '../source/segment-source.ts';
 import { SpareSlots } from '../source/spare-slots.ts';
@@ -131,6 +133,11 @@ function createCore(components: NodeComponents, options: NodeOptions): NodeCore 
   const core = parts as typeof parts & { loads: LoadBlocks; behind: WriteBehind };
   core.loads = new LoadBlocks(core);
   core.behind = new WriteBehind(core);
+  if (components.peers !== undefined) {
+    const { control, transport, options: bounds } = components.peers;
+    // It registers itself with `control`.
+    new PeerService({ control, transport, tier, namespaceOf: namespaceFinder(components.directory) }, bounds);
+  }
   return core;
 }
 
