@@ -28,6 +28,10 @@ export interface SharedTier extends Startable {
    * committed is written again, sequences begin at 1. `epoch` is greater than any before.
    */
   adopt(epoch: number): void;
+  /** Unlinks segments that hold no live block. Answers how many. Runs by itself after removals and roll-overs. */
+  reclaim(): Promise<number>;
+  /** Version of the directory on which reads in flight rely at least: what other nodes wait for before they unlink. */
+  readonly oldestReadVersion: number;
   readonly counters: SharedTierCounters;
 }
 

@@ -4,6 +4,7 @@ import type {
   Chance,
   Clock,
   Cluster,
+  Cluster,
   ControlNetwork,
   Directory,
   PeerTransport,
@@ -28,6 +29,8 @@ export interface NodeComponents {
   arena: Arena;
   directory: Directory;
   sharedTier: SharedTier;
+  /** Who else is there and who holds what. Started before the node, stopped after it. Default: this node is alone. */
+  cluster?: Cluster | undefined;
   /** Where else blocks may be read from: the memory of the member with a slot (`ClusterMember`). Default nowhere. */
   peer?: ((slot: number) => BlockSource | undefined) | undefined;
   /** Lets other members read what is in DRAM. Both are started after the node is made; the transport stops before the engine. */

@@ -18,6 +18,7 @@ import { SpareSlots } from '../source/spare-slots.ts';
 import { doneBy } from './deadline.ts';
 import { DirectReads } from './direct-reads.ts';
 import { Histogram } from './histogram.ts';
+import { joinCluster } from './join-cluster.ts';
 import { LoadBlocks } from './load-blocks.ts';
 import type { CompleteNodeOptions, NodeComponents, NodeCore, NodeOptions } from './node-parts.ts';
 import { Session } from './session.ts';
@@ -61,6 +62,7 @@ class Node implements StoreNode {
       } else regions.release(buffer);
     };
     await sharedTier.start();
+    joinCluster(this.#core);
     this.#startedMs = clock.nowMs();
     this.#isOpen = true;
   }

@@ -77,14 +77,6 @@ export interface SharedTierOptions {
   openFilesMax?: number;
 }
 
-/** The shared tier with what its owner needs besides: reclaiming space. */
-export interface SegmentTier extends SharedTier {
-  /** Unlinks segments that hold no live block. Answers how many. Runs by itself after removals and roll-overs. */
-  reclaim(): Promise<number>;
-  /** Version of the directory on which reads in flight rely at least: what other nodes wait for before they unlink. */
-  readonly oldestReadVersion: number;
-}
-
 /**
  * Segments on the shared file system. Run `recoverSegments` first, with the same epoch: `start` assumes that no
  * segment of an earlier incarnation is open. `start` puts itself in front of `io.onRelease`, so set yours before.
@@ -92,11 +84,11 @@ export interface SegmentTier extends SharedTier {
  * const tier = createSharedTier({ io, directory, scratch, clock, chance }, { node: 'gpu-17', epoch });
  * await tier.start();
  */
-export function createSharedTier(parts: SharedTierParts, options: SharedTierOptions): SegmentTier {
+export function createSharedTier(parts: SharedTierParts, options: SharedTierOptions): SharedTier {
   return new Segments(parts, options);
 }
 
-class Segments implements SegmentTier {
+class Segments implements SharedTier {
   readonly counters: SharedTierCounters = {
     payloadBytesRead: 0,
     deviceBytesRead: 0,
