@@ -27,7 +27,10 @@ t.test('a location comes with the segment that it names', async (t) => {
   t.equal(await found(b, 0), true);
   t.match(b.directory.segment(segment), { state: 'open', node: 'a' });
   t.match(b.directory.namespace(0)?.fingerprint, { name: 'tests' });
-  t.match(b.cluster.members.map(({ node }) => node), ['a', 'b']);
+  t.match(
+    b.cluster.members.map(({ node }) => node),
+    ['a', 'b'],
+  );
   await world.stop();
 });
 
@@ -92,9 +95,12 @@ t.test('a directory made anew: everything that was known goes, nodes write under
   const epochs: number[] = [];
   a.cluster.lease.onEpoch = (next) => epochs.push(next);
   await b.directory.reset();
+  t.equal(await found(a, 7), false, 'the first answer tells');
   t.equal(await found(a, 0), false);
   t.equal(a.directory.segments().length, 0);
-  await t.rejects(a.directory.commit('a', epoch, rowsOf(segment, 1, 1), 1, new Uint8Array(1)), { code: 'ERR_FENCED' });
+  await t.rejects(a.directory.commit('a', epoch, rowsOf(segment, 1, 1), 1, new Uint8Array(1)), {
+    code: 'ERR_FENCED',
+  });
   await world.clock.advance(5000);
   t.equal(epochs.length, 1);
   await a.directory.openNamespace(FINGERPRINT);
