@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -30,15 +31,21 @@ int Loop::open() {
   return epoll_ >= 0 && wake_ >= 0 && watch(wake_, EPOLLIN, nullptr) ? 0 : errno;
 }
 
-void Loop::start(std::shared_ptr<LoopUser> user) {
+int Loop::start(std::shared_ptr<LoopUser> user) {
   // Signals belong to Node's own threads; the two that tell of lost memory come to whoever touched it.
   sigset_t all, before;
   sigfillset(&all);
   sigdelset(&all, SIGBUS);
   sigdelset(&all, SIGSEGV);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread([this, user = std::move(user)] { run(*user); }).detach();
+  int error = 0;
+  try {
+    std::thread([this, user = std::move(user)] { run(*user); }).detach();
+  } catch (const std::system_error& thrown) {
+    error = thrown.code().value();
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return error;
 }
 
 void Loop::post(std::function<void()> command) {

@@ -25,8 +25,8 @@ class Loop {
   ~Loop();
   /** 0 or an errno. */
   int open();
-  /** Runs `user`, kept alive until `stop`, on a thread of its own. */
-  void start(std::shared_ptr<LoopUser> user);
+  /** Runs `user`, kept alive until `stop`, on a thread of its own: 0 or an errno. */
+  int start(std::shared_ptr<LoopUser> user);
   /** Runs `command` on the loop's thread before the next events. After `stop` it is dropped. */
   void post(std::function<void()> command);
   /** Ends the thread after `onStop`; `stopped` is called then, on that thread. Once. */

@@ -19,8 +19,7 @@ constexpr size_t kWaitingMax = 1024;
 
 int Receiver::start() {
   if (const int error = loop_.open()) return error;
-  loop_.start(shared_from_this());
-  return 0;
+  return loop_.start(shared_from_this());
 }
 
 void Receiver::receive(ReceiveRef receive) {

@@ -25,8 +25,7 @@ int Sender::start(const std::string& host, uint16_t& port, const SocketOptions& 
   if (const int error = loop_.open()) return error;
   if (const int error = listenOn(host, port, options, listener_)) return error;
   if (!loop_.watch(listener_, EPOLLIN, this)) return errno;
-  loop_.start(shared_from_this());
-  return 0;
+  return loop_.start(shared_from_this());
 }
 
 bool Sender::offer(uint32_t id, const OfferRef& offer) {
