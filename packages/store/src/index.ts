@@ -14,7 +14,6 @@ export {
 export { type MemberList, type PeerSourcesParts, peerSources } from './peer/peer-source.ts';
 export {
   createSharedTier,
-  type SegmentTier,
   type SharedTierOptions,
   type SharedTierParts,
 } from './segment/create-shared-tier.ts';
