@@ -4,7 +4,6 @@ import type {
   Chance,
   Clock,
   Cluster,
-  Cluster,
   ControlNetwork,
   Directory,
   PeerTransport,
