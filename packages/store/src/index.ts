@@ -3,6 +3,7 @@ export * from './arena/slot-allocator.ts';
 export { fillLoadRow, fillStoreRow } from './fill-rows.ts';
 export type { NodeComponents, NodeOptions } from './node/node-parts.ts';
 export * from './node/store-node.ts';
+export { PEER_PROTOCOL } from './peer/peer-messages.ts';
 export { PeerReader, type PeerReaderParts } from './peer/peer-reader.ts';
 export {
   PeerService,
