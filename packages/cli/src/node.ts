@@ -148,7 +148,11 @@ function peersOf(
     clock: systemClock,
     namespaceIdOf: (index) => directory.namespace(index)?.id,
   });
-  return { cluster, peers: { control, transport }, peer: peerSources({ reader, cluster, self }) };
+  return {
+    cluster,
+    peers: { control, transport },
+    peer: peerSources({ reader, cluster, clock: systemClock, self }),
+  };
 }
 
 async function stop(unwind: Unwind): Promise<void> {

@@ -105,10 +105,13 @@ t.test('a source of a member holds what the lookup says it holds', async (t) => 
   const sources = peerSources({
     reader: world.b.reader,
     cluster: { member: (slot) => members.get(slot) },
+    clock: world.clock,
     self: 'b',
   });
   t.equal(sources(8), undefined, 'not from itself');
   t.equal(sources(9), undefined);
+  t.equal(sources(7), undefined, 'not before the way to it is open');
+  await world.clock.advance(100);
   const source = sources(7)!;
   t.equal(source, sources(7));
   t.match(source, { name: 'peer:a', tier: 'peer' });

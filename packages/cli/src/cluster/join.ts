@@ -2,7 +2,6 @@ import type { Logger } from '@libp2p/interface';
 import { writeMemberCard } from '@refill/control';
 import type { Cluster, ControlNetwork, Directory, PeerTransport } from '@refill/interface';
 import {
-  controlChannel,
   createMetadataService,
   createRemoteMetadata,
   type LocalDirectory,
@@ -14,7 +13,7 @@ import type { Config } from '../config/fields.ts';
 import type { RootParts } from '../parts.ts';
 import { systemChance, systemClock } from '../system-clock.ts';
 import type { Unwind } from '../unwind.ts';
-import { findService, SERVICE_CARD } from './find-service.ts';
+import { SERVICE_CARD, serviceChannel } from './find-service.ts';
 import { openControl } from './open-control.ts';
 
 /** A node's place in its cluster: everything that a node alone does without. */
@@ -55,7 +54,7 @@ export async function joinCluster(
   unwind.push('control network', () => control.stop());
   const channel =
     service === undefined
-      ? controlChannel(control, await findService(config.metadata, io, root.clusterId))
+      ? await serviceChannel(control, config.metadata, io, root.clusterId, clock)
       : localChannel(service, control.self.peer);
   const dataAddress = transport.address;
   const { directory, cluster } = createRemoteMetadata(

@@ -112,7 +112,7 @@ export class Heartbeat {
         BEAT_DEADLINE_MS,
       );
     } catch (error) {
-      this.#parts.log.error('the service was not told that this node leaves: %s', error);
+      this.#parts.log.error('the service was not told that this node leaves: %s', (error as Error).message);
     }
   }
 

@@ -4,6 +4,7 @@ import {
   type ControlNetwork,
   KEY_WORDS,
   PEER_BLOCKS_MAX,
+  PEER_TICKET_BYTES,
   type PeerTransport,
   RECEIVE_ROW,
   RECEIVE_ROW_WORDS,
@@ -22,6 +23,8 @@ import {
   type PeerGrant,
 } from './peer-messages.ts';
 
+/** Dialling, the handshake and admission, to a member that is far and busy. */
+const GREET_DEADLINE_MS = 5_000;
 /** Telling the holder that it may let go waits for nobody. */
 const DONE_DEADLINE_MS = 1_000;
 
@@ -48,6 +51,18 @@ export class PeerReader {
 
   constructor(parts: PeerReaderParts) {
     this.#parts = parts;
+  }
+
+  /**
+   * Opens the way to a member, which takes longer than a read may: dialling, handshake, admission. Rejects when it
+   * cannot be reached.
+   */
+  async greet(member: Pick<ClusterMember, 'control'>): Promise<void> {
+    // To end a ticket that never was is a request that asks for nothing.
+    const nothing = encodeDone(new Uint8Array(PEER_TICKET_BYTES));
+    await this.#parts.control.request(member.control, PEER_PROTOCOL, nothing, {
+      deadlineMs: GREET_DEADLINE_MS,
+    });
   }
 
   /**
