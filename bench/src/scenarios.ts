@@ -8,6 +8,7 @@ import { filePerBlock } from './file-per-block.ts';
 import { fuse } from './fuse.ts';
 import { limits } from './limits.ts';
 import { commit, matchPrefix } from './metadata-rows.ts';
+import { peerRead } from './peer-read.ts';
 import { readUnderWrite } from './read-under-write.ts';
 import { rebuild } from './rebuild.ts';
 import type { Scenario } from './scenario.ts';
@@ -23,6 +24,7 @@ export const scenarios: readonly Scenario[] = [
   readUnderWrite,
   dramHit,
   dramCopy,
+  peerRead,
   matchPrefix,
   commit,
   rebuild,

@@ -38,7 +38,7 @@ const digest = hash.digest('hex');
 if (existsSync(output) && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) process.exit(0);
 
 const headers = createRequire(import.meta.url)('node-api-headers').include_dir;
-const units = names.filter((name) => name.endsWith('.cc') && name !== 'test_driver.cc');
+const units = names.filter((name) => name.endsWith('.cc') && !name.startsWith('test_'));
 mkdirSync(dirname(output), { recursive: true });
 // Built aside and renamed: a process that has the old addon mapped keeps it.
 const fresh = `${output}.${process.pid}`;

@@ -4,7 +4,7 @@ import { NODE_NAME } from './config/fields.ts';
 
 /** Directory of the root with a lock and a note for each node. */
 const NODES = 'nodes';
-/** Of the whole root: nodes do not share blocks with each other yet, so one at a time serves a root. */
+/** Of the whole root: one process at a time has its metadata, embedded in a node or as a service. */
 const ROOT_LOCK = `${NODES}/root.lock`;
 const NOTE_BYTES_MAX = 4096;
 
@@ -18,29 +18,25 @@ interface Holder {
 }
 
 /**
- * Takes the node's name and the root for this process, until `io` stops. `ERR_NODE_IDENTITY_TAKEN` names who has
- * them. The locks only keep people from mistakes: on some file systems they are local to a host, or outlive one that
+ * Takes the node's name for this process, and as its `metadata` the root, until `io` stops; a `member` whose metadata is
+ * elsewhere shares the root with others. `ERR_NODE_IDENTITY_TAKEN` names who has them. The locks only keep people from mistakes: on some file systems they are local to a host, or outlive one that
  * was cut off. What is safe is safe by epochs and by segments that have one writer.
  */
 export async function takeIdentity(
   io: BlockIO,
   node: string,
-  { root, clock }: { root: string; clock: Clock },
+  { root, clock, role }: { root: string; clock: Clock; role: 'metadata' | 'member' },
 ): Promise<void> {
   const [nodeLock, nodeNote] = [`${NODES}/${node}.lock`, `${NODES}/${node}.json`];
   const rootNote = `${NODES}/root.json`;
   if (!(await io.lock(nodeLock))) {
-    throw taken(
-      `node ${node} of ${root} runs already`,
-      await holder(io, nodeNote),
-      '--node another name, and another root',
-    );
+    throw taken(`node ${node} of ${root} runs already`, await holder(io, nodeNote), '--node another name');
   }
-  if (!(await io.lock(ROOT_LOCK))) {
+  if (role === 'metadata' && !(await io.lock(ROOT_LOCK))) {
     throw taken(
-      `${root} is served by another node, and one at a time serves a root`,
+      `the metadata of ${root} is in another process`,
       await holder(io, rootNote),
-      '--root another directory',
+      '--metadata auto to join it as a member, or --root another directory',
     );
   }
   const note: Holder = {
@@ -51,7 +47,7 @@ export async function takeIdentity(
   };
   const bytes = new TextEncoder().encode(`${JSON.stringify(note)}\n`);
   await io.writeFile(nodeNote, bytes);
-  await io.writeFile(rootNote, bytes);
+  if (role === 'metadata') await io.writeFile(rootNote, bytes);
 }
 
 /**

@@ -1,13 +1,23 @@
 import { closeSync } from 'node:fs';
 import type { Logger } from '@libp2p/interface';
 import { type IoReport, type NodeStatus, RefillError } from '@refill/interface';
-import { createArena, createSharedTier, createStoreNode, recoverSegments, serveNode } from '@refill/store';
+import type { LocalDirectory } from '@refill/metadata';
+import {
+  createArena,
+  createSharedTier,
+  createStoreNode,
+  type NodeComponents,
+  PeerReader,
+  peerSources,
+  serveNode,
+} from '@refill/store';
+import { joinCluster, type Membership } from './cluster/join.ts';
+import { isInCluster } from './cluster/open-control.ts';
 import type { Config } from './config/fields.ts';
 import { loadConfig, refuseUnknown } from './config/load.ts';
-import { takeFormerName } from './identity.ts';
 import { createLog } from './log.ts';
-import { openParts } from './parts.ts';
-import { needsRebuild, rebuildWith } from './rebuild.ts';
+import { openParts, openRootParts, type RootParts } from './parts.ts';
+import { recoverRoot } from './recover.ts';
 import { systemChance, systemClock } from './system-clock.ts';
 import { Unwind } from './unwind.ts';
 import { VERSION } from './version.ts';
@@ -51,42 +61,30 @@ export async function startConfigured(config: Config): Promise<RunningNode> {
 }
 
 /**
- * After the parts: a rebuild where the database was lost; epoch; recovery under that epoch; shared tier and node; socket last, so that a client that can
- * connect finds everything there.
+ * The parts; a rebuild where the database was lost; the place in the cluster, where there is one; shared tier and node;
+ * socket last, so that a client that can connect finds everything there.
  */
 async function start(config: Config, log: Logger, unwind: Unwind): Promise<RunningNode> {
   const [clock, chance] = [systemClock, systemChance];
-  const opened = await openParts(config, log, unwind);
-  const { root, paths, io, directory } = opened;
-  if (await needsRebuild(opened)) {
-    log('the metadata database lacks the segments of %s: rebuilding it', root.path);
-    const { segments, blocks, blocksRestored } = await rebuildWith(opened, log);
-    log('rebuilt from %d segments: %d blocks described, %d restored', segments, blocks, blocksRestored);
-  }
+  const { opened, local, epoch, formerNodes } = await openMetadata(config, log, unwind);
+  const { root, paths, io } = opened;
+  const membership = isInCluster(config) ? await joinCluster(config, opened, local, log, unwind) : undefined;
+  const directory = membership?.directory ?? local!;
   const arena = createArena(io);
   const parts = { io, directory, scratch: arena.scratch, clock, chance, log: log.newScope('store') };
-  const epoch = await directory.acquireEpoch(config.node);
-  const recovered = await recoverSegments(parts, {
-    node: config.node,
-    epoch,
-    isFormer: (name) => takeFormerName(io, name),
-  });
-  if (recovered.segments > 0 || recovered.unreadable > 0) log('recovered segments: %o', recovered);
-  const { formerNodes } = recovered;
-  const sharedTier = createSharedTier(parts, {
-    node: config.node,
-    epoch,
-    formerNodes,
-    segmentBytes: config.segmentBytes,
-  });
+  const held = { node: config.node, epoch: membership?.cluster.lease.epoch ?? epoch };
+  const sharedTier = createSharedTier(parts, { ...held, formerNodes, segmentBytes: config.segmentBytes });
   const node = createStoreNode(
-    { io, arena, directory, sharedTier, clock, chance, log: log.newScope('node') },
+    {
+      ...{ io, arena, directory, sharedTier, clock, chance, log: log.newScope('node') },
+      ...(membership && peersOf(membership, config.node)),
+    },
     {
       nodeName: config.node,
       clusterId: root.clusterId,
       root: root.path,
       version: VERSION,
-      epoch,
+      epoch: held.epoch,
       stopFlushMs: config.drainMs,
     },
   );
@@ -120,6 +118,40 @@ async function start(config: Config, log: Logger, unwind: Unwind): Promise<Runni
       stopping ??= stop(unwind);
       return stopping;
     },
+  };
+}
+
+/**
+ * Where the metadata is in this process: its parts, whole and recovered under an epoch of this node. Elsewhere: the root
+ * alone, for the service closes what this node left open.
+ */
+async function openMetadata(
+  config: Config,
+  log: Logger,
+  unwind: Unwind,
+): Promise<{ opened: RootParts; local?: LocalDirectory; epoch: number; formerNodes: string[] }> {
+  if (config.metadata !== 'embedded') {
+    return { opened: await openRootParts(config, unwind, 'member'), epoch: 0, formerNodes: [] };
+  }
+  const opened = await openParts(config, log, unwind);
+  const { epoch, formerNodes } = await recoverRoot(config, opened, log);
+  return { opened, local: opened.directory, epoch, formerNodes };
+}
+
+function peersOf(
+  { cluster, control, transport, directory }: Membership,
+  self: string,
+): Pick<NodeComponents, 'cluster' | 'peers' | 'peer'> {
+  const reader = new PeerReader({
+    control,
+    transport,
+    clock: systemClock,
+    namespaceIdOf: (index) => directory.namespace(index)?.id,
+  });
+  return {
+    cluster,
+    peers: { control, transport },
+    peer: peerSources({ reader, cluster, clock: systemClock, self }),
   };
 }
 

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { addBench } from './commands/bench.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addGet } from './commands/get.ts';
+import { addMetadata } from './commands/metadata.ts';
 import { addPut } from './commands/put.ts';
 import { addRebuild } from './commands/rebuild.ts';
 import { addReplay } from './commands/replay.ts';
@@ -31,7 +32,18 @@ export function createProgram(): Command {
     .showHelpAfterError('(refill <command> --help says more)')
     .addHelpText('after', CODES)
     .exitOverride();
-  const add = [addServe, addStart, addPut, addGet, addStatus, addDoctor, addReplay, addRebuild, addBench];
+  const add = [
+    addServe,
+    addMetadata,
+    addStart,
+    addPut,
+    addGet,
+    addStatus,
+    addDoctor,
+    addReplay,
+    addRebuild,
+    addBench,
+  ];
   for (const addTo of add) {
     const command = addTo(program);
     command

@@ -79,6 +79,8 @@ export interface Cluster extends Startable {
   residents: ((note: (namespace: number, keys: Uint32Array, at: number) => void) => void) | undefined;
   /** Oldest directory version that a read in flight may still rely on; set by the store. */
   oldestReadVersion: (() => number) | undefined;
+  /** Called when `Directory.reclaimable` has something for this node; set by the store. */
+  onReclaimable: (() => void) | undefined;
 
   /**
    * Takes the fill leases of those keys that are neither present nor held; `rows` are `FILL_ROW`s. `holder` is any

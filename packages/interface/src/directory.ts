@@ -37,9 +37,9 @@ export interface SegmentRecord {
   readonly epoch: number;
   readonly sizeBytes: number;
   readonly state: SegmentState;
-  /** End of what was written, known once it is no longer open. */
+  /** End of what was written, known once it is no longer open; the whole size where its writer took it along. */
   readonly endBytes: number;
-  /** Live blocks and their stored bytes. */
+  /** Live blocks and their stored bytes; away from the metadata service as of the last answer that told. */
   readonly liveBlocks: number;
   readonly liveBytes: number;
 }
@@ -65,6 +65,8 @@ export interface DirectoryStats {
  */
 export interface Directory extends Startable {
   readonly stats: DirectoryStats;
+  /** Counts the changes of the catalogue that this side has seen: only grows, and means nothing in another process. */
+  readonly version: number;
 
   /** A new epoch for a node: strictly greater than any that any node of this directory ever had, durable on return. */
   acquireEpoch(node: string): Promise<number>;
@@ -99,6 +101,13 @@ export interface Directory extends Startable {
   segment(index: number): SegmentRecord | undefined;
   segmentById(id: Uint8Array): SegmentRecord | undefined;
   segments(): SegmentRecord[];
+  /**
+   * Segments without a live block, closed or dead, that a node is to reclaim: those of these names, which are its own
+   * or were before; in a cluster those that the metadata service names for it, of nodes that are gone too.
+   */
+  reclaimable(nodes: ReadonlySet<string>): SegmentRecord[];
+  /** Whether no other node may still read this dead segment: whoever reclaims it only waits for its own reads. */
+  mayUnlink(index: number): boolean;
 
   /** Fills `count` rows of `LOCATION_ROW_WORDS` for `count` packed keys (words, eight a key). */
   lookup(namespace: number, keys: Uint32Array, count: number, rows: Uint32Array): void | Promise<void>;

@@ -178,4 +178,27 @@ export interface NodeStatus {
     compressibleBytes: number;
   };
   directory: DirectoryStats;
+  /** Where blocks that are not in DRAM are read from, as measured; only those that were asked so far. */
+  sources: SourceStatus[];
+  /** Absent for a node that is alone. */
+  cluster?: ClusterStatus;
+}
+
+/** One source of blocks: `shared`, `nvme`, or `peer:` and the node's name. */
+export interface SourceStatus {
+  name: string;
+  tier: 'nvme' | 'peer' | 'shared';
+  latencyMs: number;
+  bytesPerMs: number;
+  inFlightBytes: number;
+  loads: number;
+  bytes: number;
+  failures: number;
+  /** Milliseconds for which it is left alone after failing; 0 when it is in use. */
+  suspendedMs: number;
+}
+
+export interface ClusterStatus {
+  lease: { epoch: number; isHeld: boolean };
+  members: { node: string; peer: string; epoch: number; state: 'live' | 'draining'; dataAddress: string }[];
 }

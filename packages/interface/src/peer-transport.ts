@@ -3,6 +3,15 @@ import type { Startable } from '@libp2p/interface';
 /** Bytes of a ticket: random, so that it cannot be guessed in its short life. */
 export const PEER_TICKET_BYTES = 32;
 
+/** Blocks in one offer or one `receive`: 16 GiB of 4 MiB blocks, or 256 MiB of the smallest that matter. */
+export const PEER_BLOCKS_MAX = 4_096;
+
+/** Offers of one transport that are not released yet. */
+export const PEER_OFFERS_MAX = 4_096;
+
+/** Longest life of a ticket: what it names is pinned meanwhile. */
+export const PEER_TICKET_MS_MAX = 60_000;
+
 /**
  * One block to send: where it lies in the arena and the identity that the receiver will check: namespace id (16
  * bytes) and key. `bufferOffset` is in the arena.
@@ -40,7 +49,7 @@ export const RECEIVE_STATUS = {
   late: 2,
   /** The bytes were not those of this identity. */
   corrupt: 3,
-  /** The sender has no such ticket or no such block in it. */
+  /** The sender has no such ticket, or no block of this length at this place in it. */
   refused: 4,
   /** The connection failed. */
   failed: 5,
@@ -70,8 +79,10 @@ export interface PeerTransport extends Startable {
   readonly counters: PeerCounters;
   /**
    * Lets the holder of the returned ticket read `count` blocks (`OFFER_ROW`) of the arena for `lifeMs`. `onReleased`
-   * is called once, when it has ended and no send reads the memory any more: until then the caller keeps it pinned.
-   * `end` ends it before its time.
+   * is called once, never within this call, when it has ended and no send reads the memory any more: until then the
+   * caller keeps it pinned. A receiver that takes its time is cut off soon after the end. `end` ends it before its time;
+   * `stop` ends all. Throws `ERR_LIMIT` when too many offers are out, `ERR_NODE_CLOSED` when stopped, `RangeError` for
+   * rows that leave the arena. `rows` is copied.
    */
   offer(
     rows: Uint32Array,
@@ -81,7 +92,9 @@ export interface PeerTransport extends Startable {
   ): { ticket: Uint8Array; end(): void };
   /**
    * Receives `count` blocks (`RECEIVE_ROW`) and settles when each is done or given up, at the deadline at the latest
-   * but for an instant: when it settles nothing writes to their memory any more. Never rejects for the sake of a block.
+   * but for an instant: when it settles nothing writes to their memory any more. What is not `done` may hold part of a
+   * block, or of another. Never rejects for the sake of a block; `RangeError` for rows that leave their buffer,
+   * `ERR_NODE_CLOSED` when stopped. `rows` and the ticket are borrowed until it settles.
    */
   receive(
     address: string,

@@ -29,6 +29,7 @@ import {
   segmentKey,
   spaceRange,
 } from './record.ts';
+import { CHANGE, ChangeLog } from './service/change-log.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export type LiveNamespace = Mutable<NamespaceRecord>;
@@ -43,12 +44,25 @@ export class Catalogue {
   readonly epochs: Map<string, number> = new Map();
   readonly namespaces: Map<number, LiveNamespace> = new Map();
   readonly segments: Map<number, LiveSegment> = new Map();
+  readonly changes: ChangeLog = new ChangeLog();
   readonly #segmentIds = new Map<string, LiveSegment>();
   readonly #engine: MetadataEngine;
+  readonly #draw: () => number;
   #nextSegment = 0;
+  #incarnation = 0;
 
-  constructor(engine: MetadataEngine) {
+  /** `draw` gives random whole numbers from 1 to 2^53 - 1. */
+  constructor(engine: MetadataEngine, draw: () => number) {
     this.#engine = engine;
+    this.#draw = draw;
+  }
+
+  /**
+   * Stands for this life of the indexes of namespaces and segments: another one after a reset, or when the engine was
+   * lost, so that nobody takes an index of before for one of now.
+   */
+  get incarnation(): number {
+    return this.#incarnation;
   }
 
   /** Reads everything from the engine; false when the engine is empty. */
@@ -57,7 +71,14 @@ export class Catalogue {
     this.epochs.clear();
     const [format] = await this.#engine.getMany([FORMAT_KEY]);
     if (format === undefined) return false;
-    this.#nextSegment = decodeSmall<{ nextSegment: number }>(format, 'the metadata database').nextSegment;
+    const fields = decodeSmall<{ nextSegment: number; incarnation?: number }>(
+      format,
+      'the metadata database',
+    );
+    this.#nextSegment = fields.nextSegment;
+    this.#incarnation = fields.incarnation ?? 0;
+    // A database from before there were incarnations.
+    if (this.#incarnation === 0) await this.#newIncarnation();
     for await (const chunk of this.#engine.scan(spaceRange(SPACE.epoch))) {
       for (const [key, value] of chunk) {
         this.epochs.set(nodeOfEpochKey(key), decodeSmall<{ epoch: number }>(value, 'an epoch').epoch);
@@ -74,6 +95,7 @@ export class Catalogue {
 
   /** Fills an empty engine with what the copy on the shared file system remembers. */
   async restore(epochs: ReadonlyMap<string, number>, namespaces: readonly NamespaceFields[]): Promise<void> {
+    this.#incarnation = this.#draw();
     const ops: EngineOp[] = [this.#formatOp(0)];
     for (const [node, epoch] of epochs) ops.push({ key: epochKey(node), value: encodeSmall({ epoch }) });
     for (const fields of namespaces)
@@ -135,6 +157,7 @@ export class Catalogue {
     const value = encodeNamespace({ ...namespace, policy });
     await this.#engine.write([{ key: namespaceKey(namespace.index), value }], { durable: true });
     namespace.policy = policy;
+    this.changes.note(CHANGE.namespace, namespace.index);
   }
 
   /** The counter goes first: a crash between the two skips an index and never gives one out twice. */
@@ -153,12 +176,14 @@ export class Catalogue {
   async moveSegment(segment: LiveSegment, to: SegmentState, endBytes: number): Promise<void> {
     const before = { state: segment.state, endBytes: segment.endBytes };
     Object.assign(segment, { state: to, endBytes });
+    this.changes.note(CHANGE.segment, segment.index);
     try {
       const { index, namespace, node, epoch, sizeBytes } = segment;
       const fields = { index, id: hex(segment.id), namespace, node, epoch, sizeBytes, state: to, endBytes };
       await this.#engine.write([{ key: segmentKey(index), value: encodeSmall(fields) }], { durable: true });
     } catch (error) {
       Object.assign(segment, before);
+      this.changes.note(CHANGE.segment, segment.index);
       throw error;
     }
   }
@@ -167,6 +192,7 @@ export class Catalogue {
     await this.#engine.write([{ key: segmentKey(segment.index), value: undefined }], { durable: true });
     this.segments.delete(segment.index);
     this.#segmentIds.delete(hex(segment.id));
+    this.changes.note(CHANGE.segment, segment.index);
   }
 
   segmentById(id: Uint8Array): LiveSegment | undefined {
@@ -188,20 +214,33 @@ export class Catalogue {
     namespace.bytes += blocks * storedBytes;
   }
 
+  /** Drops namespaces and segments; epochs and the counter of segments stay. Durably another incarnation on return. */
+  async renew(): Promise<void> {
+    await this.#newIncarnation();
+    this.forget();
+  }
+
   /** Drops namespaces and segments from memory; epochs and the counter of segments stay. */
   forget(): void {
+    this.changes.forget();
     this.namespaces.clear();
     this.segments.clear();
     this.#segmentIds.clear();
   }
 
   #formatOp(nextSegment: number): EngineOp {
-    return { key: FORMAT_KEY, value: encodeSmall({ nextSegment }) };
+    return { key: FORMAT_KEY, value: encodeSmall({ nextSegment, incarnation: this.#incarnation }) };
+  }
+
+  async #newIncarnation(): Promise<void> {
+    this.#incarnation = this.#draw();
+    await this.#engine.write([this.#formatOp(this.#nextSegment)], { durable: true });
   }
 
   #addNamespace({ index, fingerprint, policy }: NamespaceFields): LiveNamespace {
     const namespace = { index, id: namespaceId(fingerprint), fingerprint, policy, blocks: 0, bytes: 0 };
     this.namespaces.set(index, namespace);
+    this.changes.note(CHANGE.namespace, index);
     return namespace;
   }
 
@@ -222,6 +261,7 @@ export class Catalogue {
     };
     this.segments.set(index, record);
     this.#segmentIds.set(fields.id, record);
+    this.changes.note(CHANGE.segment, index);
     return record;
   }
 }

@@ -1,4 +1,4 @@
-import { COMMIT_ROW } from '@refill/interface';
+import { COMMIT_ROW, KEY_WORDS } from '@refill/interface';
 import { INDEX_ROW } from './block-index.ts';
 import {
   type BlockState,
@@ -51,6 +51,14 @@ export class ChangeBlocks {
 
   async remove(namespace: number, keys: Uint32Array, count: number): Promise<number> {
     this.#assertOpen();
+    const removed = await this.#remove(namespace, keys, count);
+    // After the fact, so that nobody learns of the removal first and of the location afterwards.
+    const { changes } = this.#state.catalogue;
+    for (let i = 0; i < count; i++) changes.noteRemoved(namespace, keys, i * KEY_WORDS);
+    return removed;
+  }
+
+  async #remove(namespace: number, keys: Uint32Array, count: number): Promise<number> {
     if (this.#memoryIsWhole) {
       const { removed, written } = removeInMemory(this.#state, namespace, keys, count);
       await written;

@@ -13,6 +13,8 @@ const ENTRY_WORDS = KEY_WORDS + 1 + INDEX_ROW_WORDS;
 
 export interface Manifest {
   generation: number;
+  /** Of the directory whose indexes the entries name; absent in checkpoints of earlier versions. */
+  incarnation?: number;
   parts: { entries: number; sha256: string }[];
 }
 
@@ -30,7 +32,11 @@ export interface Part {
  * checkpoint removes. Entries may change between two parts: recency and locations are each right for some moment
  * of the writing, and the same throughout when nothing changes, as at `stop`.
  */
-export async function writeCheckpoint(files: SmallFiles, index: BlockIndex): Promise<Manifest> {
+export async function writeCheckpoint(
+  files: SmallFiles,
+  index: BlockIndex,
+  incarnation: number,
+): Promise<Manifest> {
   const names = await files.list(FOLDER);
   const generation = 1 + names.reduce((last, name) => Math.max(last, generationOf(name)), 0);
   const parts: Manifest['parts'] = [];
@@ -40,7 +46,7 @@ export async function writeCheckpoint(files: SmallFiles, index: BlockIndex): Pro
     await files.writeFile(partPath(generation, parts.length), bytes);
     parts.push({ entries: words.length / ENTRY_WORDS, sha256: digest(bytes) });
   }
-  const manifest = { generation, parts };
+  const manifest = { generation, incarnation, parts };
   const body = Buffer.from(encodeSmall(manifest)).toString();
   await files.writeFile(manifestPath(generation), Buffer.from(`${body}\n${digest(body)}\n`));
   for (const name of names) await files.unlink(`${FOLDER}/${name}`);

@@ -23,7 +23,9 @@ import { ChangeCatalogue } from './change-catalogue.ts';
 import { removeCheckpoints, writeCheckpoint } from './checkpoint.ts';
 import { FindBlocks } from './find-blocks.ts';
 import { loadIndex, markCheckpoint } from './load-index.ts';
+import { drawNumber } from './protocol/draw-number.ts';
 import { SPACE, spaceRange } from './record.ts';
+import type { ChangeLog } from './service/change-log.ts';
 import { Turns } from './turns.ts';
 
 export const MEMORY_BUDGET_BYTES_DEFAULT: number = 2 * 1024 * 1024 * 1024;
@@ -51,11 +53,25 @@ export interface DirectoryOptions {
  * const directory = createDirectory({ engine: new LevelEngine({ path }), files, clock, chance, log });
  * await directory.start();
  */
-export function createDirectory(components: DirectoryComponents, options: DirectoryOptions = {}): Directory {
+export function createDirectory(
+  components: DirectoryComponents,
+  options: DirectoryOptions = {},
+): LocalDirectory {
   return new EmbeddedDirectory(components, options);
 }
 
-class EmbeddedDirectory implements Directory {
+/** What a metadata service needs of the directory that it serves. */
+export interface LocalDirectory extends Directory {
+  /** What changed in the catalogue; the service notes its members there too. */
+  readonly changes: ChangeLog;
+  readonly incarnation: number;
+  /** The current epoch of a node, 0 for one never heard of. */
+  epochOf(node: string): number;
+  /** Names that ever had an epoch. */
+  readonly nodesKnown: number;
+}
+
+class EmbeddedDirectory implements LocalDirectory {
   readonly #components: DirectoryComponents;
   readonly #state: BlockState;
   readonly #seed: number;
@@ -70,7 +86,7 @@ class EmbeddedDirectory implements Directory {
     this.#components = components;
     const { engine, files } = components;
     this.#seed = new DataView(components.chance.bytes(new Uint8Array(4)).buffer).getUint32(0);
-    const catalogue = new Catalogue(engine);
+    const catalogue = new Catalogue(engine, () => drawNumber(components.chance));
     this.#state = {
       engine,
       catalogue,
@@ -83,6 +99,26 @@ class EmbeddedDirectory implements Directory {
     this.#finder = new FindBlocks(this.#state);
     this.#blocks = new ChangeBlocks(this.#state, { assertOpen, nowSeconds: () => this.#nowSeconds });
     this.#catalogue = new ChangeCatalogue(catalogue, { files, assertOpen, blockTurns: this.#blocks.turns });
+  }
+
+  get changes(): ChangeLog {
+    return this.#state.catalogue.changes;
+  }
+
+  get version(): number {
+    return this.changes.version;
+  }
+
+  get incarnation(): number {
+    return this.#state.catalogue.incarnation;
+  }
+
+  epochOf(node: string): number {
+    return this.#state.catalogue.epochs.get(node) ?? 0;
+  }
+
+  get nodesKnown(): number {
+    return this.#state.catalogue.epochs.size;
   }
 
   get stats(): DirectoryStats {
@@ -134,7 +170,7 @@ class EmbeddedDirectory implements Directory {
     const { engine, beyond, index } = this.#state;
     await Promise.all([this.#catalogue.turns.run(async () => {}), this.#blocks.turns.run(async () => {})]);
     try {
-      const manifest = await this.#checkpointTurns.run(() => writeCheckpoint(this.#components.files, index));
+      const manifest = await this.#checkpointTurns.run(() => this.#writeCheckpoint(index));
       if (beyond.blocks === 0) await markCheckpoint(engine, manifest);
     } catch (error) {
       this.#components.log.error('no checkpoint at stop, the next start reads all records: %o', error);
@@ -183,6 +219,17 @@ class EmbeddedDirectory implements Directory {
     return [...this.#state.catalogue.segments.values()];
   }
 
+  reclaimable(nodes: ReadonlySet<string>): SegmentRecord[] {
+    return this.segments().filter(
+      (segment) => nodes.has(segment.node) && segment.liveBlocks === 0 && segment.state !== 'open',
+    );
+  }
+
+  /** Nobody else reads what this directory knows. */
+  mayUnlink(index: number): boolean {
+    return this.segment(index)?.state === 'dead';
+  }
+
   lookup(namespace: number, keys: Uint32Array, count: number, rows: Uint32Array): void | Promise<void> {
     return this.#finder.lookup(namespace, keys, count, rows);
   }
@@ -229,7 +276,7 @@ class EmbeddedDirectory implements Directory {
         this.#state.index.free();
         this.#state.index = new BlockIndex({ seed: this.#seed, memory: this.#components.memory });
         beyond.blocks = 0;
-        catalogue.forget();
+        await catalogue.renew();
         for (const space of [SPACE.block, SPACE.segment, SPACE.namespace])
           await engine.clear(spaceRange(space));
         await this.#checkpointTurns.run(() => removeCheckpoints(this.#components.files));
@@ -239,7 +286,11 @@ class EmbeddedDirectory implements Directory {
 
   async checkpoint(): Promise<void> {
     this.#assertOpen();
-    await this.#checkpointTurns.run(() => writeCheckpoint(this.#components.files, this.#state.index));
+    await this.#checkpointTurns.run(() => this.#writeCheckpoint(this.#state.index));
+  }
+
+  #writeCheckpoint(index: BlockIndex): ReturnType<typeof writeCheckpoint> {
+    return writeCheckpoint(this.#components.files, index, this.incarnation);
   }
 
   get #nowSeconds(): number {

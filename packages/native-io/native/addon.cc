@@ -9,6 +9,7 @@ static napi_value init(napi_env env, napi_value exports) {
   refill::exportCalls(env, exports);
   refill::exportMemory(env, exports);
   refill::exportBatches(env, exports);
+  refill::exportPeers(env, exports);
   return exports;
 }
 

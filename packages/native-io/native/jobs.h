@@ -49,5 +49,6 @@ void exportJobControl(napi_env env, napi_value exports);
 void exportCalls(napi_env env, napi_value exports);
 void exportMemory(napi_env env, napi_value exports);
 void exportBatches(napi_env env, napi_value exports);
+void exportPeers(napi_env env, napi_value exports);
 
 }  // namespace refill

@@ -82,6 +82,11 @@ export class NativeBlockIO implements BlockIO {
     });
   }
 
+  /** Number of this engine in native code, for what else works on its arena. */
+  get instance(): number {
+    return this.#instance;
+  }
+
   get panes(): readonly Uint8Array[] {
     return this.#arena.views;
   }

@@ -74,6 +74,44 @@ export interface Native {
   ): boolean;
   sweep(instance: number, lane: number): void;
   closeInstance(instance: number): void;
+
+  /** `[id, port]`, or minus errno alone. */
+  openPeer(
+    instance: number,
+    host: string,
+    port: number,
+    bufferBytes: number,
+    congestion: string,
+    connectionsMax: number,
+    connectionsPerPeer: number,
+  ): number[];
+  /** Settles both slots when its threads are done; then it is to be closed. */
+  stopPeer(peer: number, senderSlot: number, receiverSlot: number): void;
+  closePeer(peer: number): void;
+  peerCongestion(peer: number): string;
+  /** An errno. The slot is settled when the memory is released. */
+  peerOffer(
+    peer: number,
+    slot: number,
+    rows: Uint32Array,
+    count: number,
+    lifeMicros: number,
+    ticket: Uint8Array,
+  ): number;
+  peerEnd(peer: number, slot: number): void;
+  /** An errno. Once the slot is settled, `peerTake` writes the statuses into the rows. */
+  peerReceive(
+    peer: number,
+    slot: number,
+    address: string,
+    ticket: Uint8Array,
+    rows: Uint32Array,
+    count: number,
+    deadlineMicros: number,
+  ): number;
+  peerTake(peer: number, slot: number, rows: Uint32Array): void;
+  peerCounters(peer: number, out: Float64Array): void;
+
   counters(instance: number, out: Float64Array): void;
   takeReleases(instance: number): number[];
   checksum(bytes: Uint8Array, level: number): bigint | undefined;

@@ -3,9 +3,18 @@ export * from './arena/slot-allocator.ts';
 export { fillLoadRow, fillStoreRow } from './fill-rows.ts';
 export type { NodeComponents, NodeOptions } from './node/node-parts.ts';
 export * from './node/store-node.ts';
+export { PEER_PROTOCOL } from './peer/peer-messages.ts';
+export { PeerReader, type PeerReaderParts } from './peer/peer-reader.ts';
+export {
+  PeerService,
+  type PeerServiceCounters,
+  type PeerServiceOptions,
+  type PeerServiceParts,
+  type PeerTier,
+} from './peer/peer-service.ts';
+export { type MemberList, type PeerSourcesParts, peerSources } from './peer/peer-source.ts';
 export {
   createSharedTier,
-  type SegmentTier,
   type SharedTierOptions,
   type SharedTierParts,
 } from './segment/create-shared-tier.ts';

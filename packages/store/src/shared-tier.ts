@@ -23,6 +23,15 @@ export interface SharedTier extends Startable {
   remove(namespace: number, keys: Uint32Array, count: number): Promise<number>;
   /** Seals open segments and writes their footers. Part of `stop`. */
   seal(): Promise<void>;
+  /**
+   * Goes on under a new epoch after the lease of the one before was lost: open segments are abandoned, what was not
+   * committed is written again, sequences begin at 1. `epoch` is greater than any before.
+   */
+  adopt(epoch: number): void;
+  /** Unlinks segments that hold no live block. Answers how many. Runs by itself after removals and roll-overs. */
+  reclaim(): Promise<number>;
+  /** Version of the directory on which reads in flight rely at least: what other nodes wait for before they unlink. */
+  readonly oldestReadVersion: number;
   readonly counters: SharedTierCounters;
 }
 

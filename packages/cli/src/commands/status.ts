@@ -1,4 +1,4 @@
-import type { NodeStatus } from '@refill/interface';
+import type { ClusterStatus, NodeStatus, SourceStatus } from '@refill/interface';
 import type { Command } from 'commander';
 import { formatSize } from '../config/size.ts';
 import { connectToNode } from '../connect.ts';
@@ -26,6 +26,23 @@ export function addStatus(program: Command): Command {
   return addConfigFlags(command, CLIENT_FIELDS);
 }
 
+function sourceText({ loads, bytes, latencyMs, bytesPerMs, failures, suspendedMs }: SourceStatus): string {
+  const left = suspendedMs > 0 ? `, left alone for ${duration(suspendedMs * 1000)}` : '';
+  return `${formatSize(bytes)} in ${count(loads)} loads, ${formatSize(Math.round(bytesPerMs * 1000))}/s after ${duration(latencyMs * 1000)}, ${count(failures)} failures${left}`;
+}
+
+function clusterRows(cluster: ClusterStatus | undefined): [string, string][] {
+  if (cluster === undefined) return [];
+  const { lease, members } = cluster;
+  return [
+    ['lease', `epoch ${lease.epoch}, ${lease.isHeld ? 'held' : 'not held: this node writes nothing now'}`],
+    ...members.map(({ node, state, epoch, peer, dataAddress }): [string, string] => [
+      `member ${node}`,
+      `${state}, epoch ${epoch}, ${dataAddress}, ${peer}`,
+    ]),
+  ];
+}
+
 function statusTable(status: NodeStatus): string {
   const { io, arena, tiers, reads, writes, directory } = status;
   const tier = ({ hits, bytes, latency }: NodeStatus['tiers']['dram']): string =>
@@ -51,6 +68,8 @@ function statusTable(status: NodeStatus): string {
       ],
       ['dram', tier(tiers.dram)],
       ['shared', tier(tiers.shared)],
+      ...status.sources.map((source): [string, string] => [`source ${source.name}`, sourceText(source)]),
+      ...clusterRows(status.cluster),
       [
         'reads',
         `${count(reads.keys)} keys, ${count(reads.misses)} misses, ${count(reads.late)} late, ${count(reads.corrupt)} corrupt, ${count(reads.singleFlightJoins)} joined`,

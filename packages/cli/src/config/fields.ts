@@ -24,6 +24,11 @@ export interface Config {
   writeLanes: number;
   indexMemoryBytes: number;
   drainMs: number;
+  metadata: string;
+  listen: string | undefined;
+  dataPort: number;
+  secretFile: string | undefined;
+  allowPeers: string | undefined;
   logLevel: 'error' | 'warn' | 'info' | 'debug';
 }
 
@@ -110,6 +115,11 @@ const path = (description: string): z.ZodType<string> =>
 
 /** Host names may be longer and stranger than what a file name under `nodes/` should be. */
 export const NODE_NAME: RegExp = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
+/** A multiaddr of a TCP port that ends in the peer id of who is to be found there. */
+const METADATA = /^(embedded|auto|\/(ip4|ip6|dns4|dns6|dns)\/[^/]+\/tcp\/\d+\/p2p\/[A-Za-z0-9]+)$/;
+const LISTEN = /^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}$/;
+const PEERS = /^[A-Za-z0-9]+(,[A-Za-z0-9]+)*$/;
 
 export const FIELDS: Readonly<Record<FieldName, Field>> = {
   root: {
@@ -227,6 +237,60 @@ export const FIELDS: Readonly<Record<FieldName, Field>> = {
     fallback: () => 30_000,
     fallbackText: '30000',
     fix: 'Give milliseconds from 0 to 600000',
+  },
+  metadata: {
+    schema: z
+      .string('is not an address')
+      .regex(METADATA, 'is neither embedded, auto nor a multiaddr with a peer id')
+      .describe(
+        'The metadata service: `embedded` in this node, `auto` for the one whose card is in `nodes/` of the root, or its multiaddr.',
+      ),
+    argument: 'where',
+    fallback: () => 'embedded',
+    fallbackText: '`embedded`',
+    fix: 'Give embedded, auto, or an address such as /ip4/10.0.0.5/tcp/7400/p2p/12D3KooW...',
+  },
+  listen: {
+    schema: z
+      .string('is not an address')
+      .regex(LISTEN, 'is not an address and a port')
+      .describe(
+        'Address and port at which other members reach this one. Giving it makes a cluster; without it and with `embedded` metadata this node is alone.',
+      ),
+    argument: 'address:port',
+    fallback: () => undefined,
+    fallbackText: 'none; a loopback address with other than `embedded` metadata',
+    fix: 'Give a numeric address of this machine and a port, such as 10.0.0.5:7400; port 0 takes any',
+  },
+  dataPort: {
+    schema: whole(
+      0,
+      65_535,
+      'Port at which other members read blocks out of this memory, on the address of `listen`. 0 takes any.',
+    ),
+    argument: 'port',
+    fallback: () => 0,
+    fallbackText: '0',
+    fix: 'Give a port from 0 to 65535',
+  },
+  secretFile: {
+    schema: path(
+      'File with the secret of the cluster: 16 or more random bytes, readable by its owner alone.',
+    ),
+    argument: 'file',
+    fallback: () => undefined,
+    fallbackText: 'none',
+    fix: 'Make one: head -c 32 /dev/urandom > refill.secret && chmod 600 refill.secret',
+  },
+  allowPeers: {
+    schema: z
+      .string('is not a list of peer ids')
+      .regex(PEERS, 'is not a list of peer ids')
+      .describe('Peer ids that may join, with commas between. With a secret too, both are asked for.'),
+    argument: 'ids',
+    fallback: () => undefined,
+    fallbackText: 'everybody who has the secret',
+    fix: 'Give ids such as 12D3KooW..., as `refill status` of each node shows them',
   },
   logLevel: {
     schema: choice(['error', 'warn', 'info', 'debug'], 'How much a node says on standard error.'),

@@ -69,7 +69,7 @@ function check(name: FieldName, value: unknown, source: string, base: string): u
       },
     );
   }
-  const isPath = name === 'root' || name === 'state' || name === 'socket';
+  const isPath = name === 'root' || name === 'state' || name === 'socket' || name === 'secretFile';
   return isPath ? resolve(base, expandHome(result.data as string)) : result.data;
 }
 

@@ -14,6 +14,8 @@ export class DramTier extends HeldBlocks {
   readonly #isEvictable = (id: number): boolean => this.isEvictable(id);
   /** What else waits for a quarantined slot: rare, so not a column. */
   readonly #whenReleased = new Map<number, () => void>();
+  /** Told when a key comes to lead to a readable block, and when it no longer does. */
+  onResident: ((id: number, isResident: boolean) => void) | undefined;
   evictions = 0;
   /** Linked blocks whose store failed, and how many of those were evicted: lost. */
   unstored = 0;
@@ -75,6 +77,7 @@ export class DramTier extends HeldBlocks {
     invariant(this.columns.unit[id]! >= 0, 'a committed block has a slot');
     this.columns.state[id] = dirty;
     this.columns.borrows[id]!++;
+    this.onResident?.(id, true);
   }
 
   /**
@@ -118,7 +121,10 @@ export class DramTier extends HeldBlocks {
     invariant(columns.state[id] === loading, 'only a loading block is loaded');
     columns.state[id] = clean;
     columns.flags[id]! |= stored;
-    if (this.isLinked(id)) this.admit(id);
+    if (this.isLinked(id)) {
+      this.admit(id);
+      this.onResident?.(id, true);
+    }
     this.giveBack(id);
   }
 
@@ -182,11 +188,19 @@ export class DramTier extends HeldBlocks {
   /** The key no longer leads to the block; its slot is freed once nobody holds it. Idempotent. */
   drop(id: number): void {
     if (!this.isLinked(id)) return;
+    if (this.isReadable(id)) this.onResident?.(id, false);
     this.#setUnstored(id, false);
     this.table.unlink(id);
     this.columns.flags[id]! &= ~linked;
     this.fifo.remove(id);
     this.freeUnused(id);
+  }
+
+  /** Calls `visit` for every readable block that its key leads to. Walks a column. */
+  forEachResident(visit: (id: number) => void): void {
+    for (let id = 0; id < this.table.idEnd; id++) {
+      if (this.isReadable(id) && this.isLinked(id)) visit(id);
+    }
   }
 
   override check(): number {

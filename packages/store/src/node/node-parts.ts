@@ -1,8 +1,17 @@
 import type { Logger } from '@libp2p/interface';
-import type { BlockIO, Chance, Clock, Directory } from '@refill/interface';
+import type {
+  BlockIO,
+  Chance,
+  Clock,
+  Cluster,
+  ControlNetwork,
+  Directory,
+  PeerTransport,
+} from '@refill/interface';
 import type { Arena } from '../arena/arena.ts';
 import type { DramTier } from '../arena/dram-tier.ts';
 import type { Regions } from '../arena/regions.ts';
+import type { PeerServiceOptions } from '../peer/peer-service.ts';
 import type { SharedTier } from '../shared-tier.ts';
 import type { BlockSource } from '../source/block-source.ts';
 import type { ReadSources } from '../source/read-sources.ts';
@@ -19,8 +28,12 @@ export interface NodeComponents {
   arena: Arena;
   directory: Directory;
   sharedTier: SharedTier;
+  /** Who else is there and who holds what. Started before the node, stopped after it. Default: this node is alone. */
+  cluster?: Cluster | undefined;
   /** Where else blocks may be read from: the memory of the member with a slot (`ClusterMember`). Default nowhere. */
   peer?: ((slot: number) => BlockSource | undefined) | undefined;
+  /** Lets other members read what is in DRAM. Both are started after the node is made; the transport stops before the engine. */
+  peers?: { control: ControlNetwork; transport: PeerTransport; options?: PeerServiceOptions } | undefined;
   clock: Clock;
   chance: Chance;
   log: Logger;

@@ -1,4 +1,4 @@
-import type { NodeStatus } from '@refill/interface';
+import type { Cluster, ClusterStatus, NodeStatus } from '@refill/interface';
 import type { NodeCore } from './node-parts.ts';
 
 /** Everything that can be counted about a node, under the names of the contract. */
@@ -10,7 +10,7 @@ export function statusOf(core: NodeCore, sessions: number, startedMs: number): N
     clusterId: options.clusterId,
     root: options.root,
     version: options.version,
-    epoch: options.epoch,
+    epoch: core.cluster?.lease.epoch ?? options.epoch,
     uptimeMs: Math.round(core.clock.nowMs() - startedMs),
     sessions,
     io: { ...io.report, ...io.counters },
@@ -52,5 +52,16 @@ export function statusOf(core: NodeCore, sessions: number, startedMs: number): N
       compressibleBytes: shared.compressibleBytes,
     },
     directory: core.directory.stats,
+    sources: core.sources.readings(),
+    ...(core.cluster && { cluster: clusterOf(core.cluster) }),
+  };
+}
+
+function clusterOf({ lease, members }: Cluster): ClusterStatus {
+  return {
+    lease: { epoch: lease.epoch, isHeld: lease.isHeld },
+    members: members.map(({ node, control, epoch, state, dataAddress }) => ({
+      ...{ node, peer: control.peer, epoch, state, dataAddress },
+    })),
   };
 }

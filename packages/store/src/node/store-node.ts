@@ -10,12 +10,15 @@ import {
 } from '@refill/interface';
 import { DramTier } from '../arena/dram-tier.ts';
 import { Regions } from '../arena/regions.ts';
+import { namespaceFinder } from '../peer/namespace-finder.ts';
+import { PeerService } from '../peer/peer-service.ts';
 import { ReadSources } from '../source/read-sources.ts';
 import { segmentSource } from '../source/segment-source.ts';
 import { SpareSlots } from '../source/spare-slots.ts';
 import { doneBy } from './deadline.ts';
 import { DirectReads } from './direct-reads.ts';
 import { Histogram } from './histogram.ts';
+import { joinCluster } from './join-cluster.ts';
 import { LoadBlocks } from './load-blocks.ts';
 import type { CompleteNodeOptions, NodeComponents, NodeCore, NodeOptions } from './node-parts.ts';
 import { Session } from './session.ts';
@@ -59,6 +62,7 @@ class Node implements StoreNode {
       } else regions.release(buffer);
     };
     await sharedTier.start();
+    joinCluster(this.#core);
     this.#startedMs = clock.nowMs();
     this.#isOpen = true;
   }
@@ -131,6 +135,11 @@ function createCore(components: NodeComponents, options: NodeOptions): NodeCore 
   const core = parts as typeof parts & { loads: LoadBlocks; behind: WriteBehind };
   core.loads = new LoadBlocks(core);
   core.behind = new WriteBehind(core);
+  if (components.peers !== undefined) {
+    const { control, transport, options: bounds } = components.peers;
+    // It registers itself with `control`.
+    new PeerService({ control, transport, tier, namespaceOf: namespaceFinder(components.directory) }, bounds);
+  }
   return core;
 }
 

@@ -5,6 +5,7 @@ import {
   type Clock,
   type Directory,
   IO_BATCH_OPS_MAX,
+  invariant,
   LOCATION_ROW,
   LOCATION_ROW_WORDS,
   PAGE_BYTES,
@@ -30,6 +31,7 @@ import {
 import { OpenFiles } from './open-files.ts';
 import type { StoreRequest } from './put-queue.ts';
 import { ReadPressure } from './read-pressure.ts';
+import { ReadVersions } from './read-versions.ts';
 import { reclaimSegments } from './reclaim.ts';
 import { ScratchLease } from './scratch-lease.ts';
 import { SegmentFolders } from './segment-folders.ts';
@@ -75,12 +77,6 @@ export interface SharedTierOptions {
   openFilesMax?: number;
 }
 
-/** The shared tier with what its owner needs besides: reclaiming space. */
-export interface SegmentTier extends SharedTier {
-  /** Unlinks segments that hold no live block. Answers how many. Runs by itself after removals and roll-overs. */
-  reclaim(): Promise<number>;
-}
-
 /**
  * Segments on the shared file system. Run `recoverSegments` first, with the same epoch: `start` assumes that no
  * segment of an earlier incarnation is open. `start` puts itself in front of `io.onRelease`, so set yours before.
@@ -88,11 +84,11 @@ export interface SegmentTier extends SharedTier {
  * const tier = createSharedTier({ io, directory, scratch, clock, chance }, { node: 'gpu-17', epoch });
  * await tier.start();
  */
-export function createSharedTier(parts: SharedTierParts, options: SharedTierOptions): SegmentTier {
+export function createSharedTier(parts: SharedTierParts, options: SharedTierOptions): SharedTier {
   return new Segments(parts, options);
 }
 
-class Segments implements SegmentTier {
+class Segments implements SharedTier {
   readonly counters: SharedTierCounters = {
     payloadBytesRead: 0,
     deviceBytesRead: 0,
@@ -112,10 +108,11 @@ class Segments implements SegmentTier {
     compressibleBytes: 0,
   };
   readonly #parts: SharedTierParts;
-  readonly #options: NamespaceWriterOptions;
+  #options: NamespaceWriterOptions;
   readonly #writerParts: NamespaceWriterParts;
   readonly #files: OpenFiles;
   readonly #reader: SegmentReader;
+  readonly #reads: ReadVersions;
   readonly #writers = new Map<number, NamespaceWriter>();
   readonly #nodes: ReadonlySet<string>;
   #open = false;
@@ -145,6 +142,7 @@ class Segments implements SegmentTier {
       writeDeadlineMs: options.writeDeadlineMs ?? 30_000,
     };
     const { io, directory, clock, chance, scratch } = parts;
+    this.#reads = new ReadVersions(() => directory.version);
     const { counters } = this;
     const pressure = new ReadPressure(clock);
     const gate = new WriteGate(pressure, {
@@ -202,7 +200,11 @@ class Segments implements SegmentTier {
 
   load(rows: Uint32Array, count: number, deadlineMs: number): Promise<void> {
     this.#assertOpen();
-    return this.#reader.load(rows, count, deadlineMs);
+    return this.#reads.during(this.#reader.load(rows, count, deadlineMs));
+  }
+
+  get oldestReadVersion(): number {
+    return this.#reads.oldest;
   }
 
   store(rows: Uint32Array, count: number, options: { behind: boolean }): Promise<void> {
@@ -241,6 +243,14 @@ class Segments implements SegmentTier {
 
   async seal(): Promise<void> {
     await Promise.all([...this.#writers.values()].map((writer) => writer.seal()));
+  }
+
+  adopt(epoch: number): void {
+    invariant(epoch > this.#options.epoch, 'L5: an epoch is only ever followed by a greater one');
+    this.#options = { ...this.#options, epoch };
+    this.#sequence = 0;
+    this.#writerParts.fencing.fenced = false;
+    for (const writer of this.#writers.values()) writer.adopt(this.#options);
   }
 
   reclaim(): Promise<number> {

@@ -11,7 +11,7 @@ import type { Scratch } from '../shared-tier.ts';
 import { batchHeaderBytes } from './batch-header.ts';
 import { type BatchPlan, compressPlan, planBatch } from './batch-plan.ts';
 import { splitOf } from './compress.ts';
-import { errnoOf, isFull } from './errno.ts';
+import { ERRNO, errnoOf, isFull } from './errno.ts';
 import { fileIdentity } from './file-identity.ts';
 import { FooterIndex } from './footer.ts';
 import { lengthAt, type Pick, PutQueue, type StoreRequest, settleStore } from './put-queue.ts';
@@ -53,7 +53,7 @@ const ATTEMPTS_MAX = 2;
  */
 export class NamespaceWriter {
   readonly #parts: NamespaceWriterParts;
-  readonly #options: NamespaceWriterOptions;
+  #options: NamespaceWriterOptions;
   readonly #namespace: NamespaceRecord;
   readonly #queue = new PutQueue();
   #segment: SegmentWriter | undefined;
@@ -80,6 +80,17 @@ export class NamespaceWriter {
   add(request: StoreRequest, rowIndexes: Uint32Array, urgent: boolean): void {
     for (const rowIndex of rowIndexes) this.#parts.counters.backlogBytes += lengthAt(request, rowIndex);
     this.#queue.add(request, rowIndexes, urgent);
+    this.#start();
+  }
+
+  /**
+   * Goes on under another epoch. The open segment takes nothing more, batches in flight included: they are written
+   * again, to a segment of the new epoch.
+   */
+  adopt(options: NamespaceWriterOptions): void {
+    this.#options = options;
+    this.#segment?.abandon();
+    this.#rollOver();
     this.#start();
   }
 
@@ -167,10 +178,19 @@ export class NamespaceWriter {
       if (this.#segment?.failed) this.#rollOver();
     }
     if (this.#segment === undefined) {
+      const { epoch } = this.#options;
       try {
         this.#segment = await this.#createSegment(plan);
       } catch (error) {
-        this.#fail(plan, errnoOf(error), error instanceof RefillError && error.code === 'ERR_FENCED');
+        this.#fail(plan, errnoOf(error), isFenced(error), epoch);
+        this.#freeScratch(plan);
+        return;
+      }
+      if (epoch !== this.#options.epoch) {
+        // The epoch changed meanwhile: this segment is of the one before.
+        this.#segment.abandon();
+        this.#rollOver();
+        this.#fail(plan, ERRNO.ESTALE, false, epoch);
         this.#freeScratch(plan);
         return;
       }
@@ -190,7 +210,7 @@ export class NamespaceWriter {
       }
     } else {
       if (this.#segment === segment) this.#rollOver();
-      this.#fail(plan, outcome.errno, outcome.fenced);
+      this.#fail(plan, outcome.errno, outcome.fenced, segment.record.epoch);
     }
     this.#inFlight--;
     const wake = this.#wake;
@@ -200,10 +220,11 @@ export class NamespaceWriter {
     this.#checkIdle();
   }
 
-  #fail(plan: BatchPlan, errno: number, fenced: boolean): void {
+  /** `epoch` is the one that it was tried under: that an earlier one is fenced off is no news. */
+  #fail(plan: BatchPlan, errno: number, fenced: boolean, epoch: number): void {
     const { counters, fencing, space } = this.#parts;
     counters.writeFailures++;
-    if (fenced) fencing.fenced = true;
+    if (fenced && epoch === this.#options.epoch) fencing.fenced = true;
     if (isFull(errno)) space.full();
     if (fencing.fenced || plan.pick.attempts + 1 >= ATTEMPTS_MAX)
       this.#settleAll(plan.pick, PUT_STATUS.failed);
@@ -216,9 +237,10 @@ export class NamespaceWriter {
    */
   async #createSegment(plan: BatchPlan): Promise<SegmentWriter> {
     const { io, directory, chance, folders } = this.#parts;
-    const { node, epoch, writeDeadlineMs } = this.#options;
+    const options = this.#options;
+    const { node, epoch, writeDeadlineMs } = options;
     const needed = pagesUp(PAGE_BYTES + plan.totalBytes + new FooterIndex().reserveBytes(plan.blocks));
-    const sizeBytes = Math.min(SEGMENT_BYTES_MAX, Math.max(this.#options.segmentBytes, needed));
+    const sizeBytes = Math.min(SEGMENT_BYTES_MAX, Math.max(options.segmentBytes, needed));
     const id = chance.bytes(new Uint8Array(16));
     await folders.ensure(id, writeDeadlineMs);
     const record = await directory.createSegment({
@@ -237,7 +259,7 @@ export class NamespaceWriter {
         identity: fileIdentity({ segmentId: id, namespaceId: this.#namespace.id, epoch }),
         deadlineMs: writeDeadlineMs,
       });
-      return new SegmentWriter(this.#parts, this.#options, this.#namespace, record, file);
+      return new SegmentWriter(this.#parts, options, this.#namespace, record, file);
     } catch (error) {
       this.#parts.counters.segmentsAbandoned++;
       await directory.moveSegment(record.index, 'open', 'abandoned', 0).catch(() => false);
@@ -280,4 +302,8 @@ export class NamespaceWriter {
   #checkIdle(): void {
     if (this.idle) for (const wake of this.#idleWaits.splice(0)) wake();
   }
+}
+
+function isFenced(error: unknown): boolean {
+  return error instanceof RefillError && error.code === 'ERR_FENCED';
 }

@@ -38,7 +38,8 @@ export class OpenFiles {
   /** A use of the segment if it is open already, without waiting. */
   tryUse(segment: number): FileUse | undefined {
     const file = this.#files.get(segment);
-    if (file === undefined) return undefined;
+    // A condemned one is not read any more, so that whoever unlinks it waits only for reads that began before.
+    if (file === undefined || this.#directory.segment(segment)?.state === 'dead') return undefined;
     this.#files.delete(segment);
     this.#files.set(segment, file);
     return this.#use(file);
@@ -106,7 +107,7 @@ export class OpenFiles {
   async #open(segment: number, deadlineMs: number): Promise<OpenFile> {
     const record = this.#directory.segment(segment);
     const namespace = record && this.#directory.namespace(record.namespace);
-    if (record === undefined || namespace === undefined) {
+    if (record === undefined || namespace === undefined || record.state === 'dead') {
       throw new RefillError('ERR_STORAGE_FAILED', `segment ${segment} is gone`, { errno: ERRNO.ENOENT });
     }
     const id = await this.#io.open(segmentPath(record.id), {

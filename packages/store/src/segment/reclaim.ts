@@ -17,8 +17,9 @@ export interface ReclaimParts {
 }
 
 /**
- * Unlinks segments of these nodes that hold no live block (rule R6): dead in the directory, then no read in flight,
- * then the file, then the record. A crash between leaves a dead segment that the next call takes up.
+ * Unlinks segments that hold no live block (rule R6), those that the directory names for these nodes: dead in the
+ * directory, then no read in flight on any node (the directory says when) nor here, then the file, then the record.
+ * A crash between leaves a dead segment that the next call takes up.
  *
  * Tombstones outlive what they deleted: a segment that holds some stays while an older one of its namespace is there,
  * or a rebuild would bring back what was removed.
@@ -30,10 +31,7 @@ export async function reclaimSegments(
   const { io, directory, files } = parts;
   let reclaimed = 0;
   const candidates = directory
-    .segments()
-    .filter(
-      (segment) => options.nodes.has(segment.node) && segment.liveBlocks === 0 && segment.state !== 'open',
-    )
+    .reclaimable(options.nodes)
     .sort((a, b) => a.epoch - b.epoch || a.index - b.index);
   for (const segment of candidates) {
     if (!options.proceed()) break;
@@ -41,6 +39,7 @@ export async function reclaimSegments(
       if (isNeeded(directory, segment) && (await removesBlocks(parts, segment, options.deadlineMs))) continue;
       if (!(await directory.moveSegment(segment.index, segment.state, 'dead', segment.endBytes))) continue;
     }
+    if (!directory.mayUnlink(segment.index)) continue;
     await files.whenIdle(segment.index);
     await io.unlink(segmentPath(segment.id), { deadlineMs: options.deadlineMs });
     await directory.forgetSegment(segment.index);

@@ -112,6 +112,11 @@ export class SegmentWriter {
   /** Blocks placed and not yet in the index. */
   #placedBlocks = 0;
 
+  /** Nothing more becomes visible through it: batches in flight fail, `finish` closes it as `abandoned`. */
+  abandon(): void {
+    this.#failed = true;
+  }
+
   /** Appends a batch. `sequence` is the next of this incarnation. Never rejects. */
   async append(plan: BatchPlan, sequence: number): Promise<AppendOutcome> {
     const offset = this.#offset;

@@ -1,10 +1,10 @@
-import type { Clock } from '@refill/interface';
+import type { Clock, SourceStatus } from '@refill/interface';
 import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS } from '../shared-tier.ts';
 import type { BlockSource, SourceTier } from './block-source.ts';
 import { hedgedRead, type Slots } from './hedged-read.ts';
 import { copyOutcomes, doneBytes, type Subset, subsetOf } from './load-subset.ts';
 import { type Candidate, planReads } from './plan-reads.ts';
-import { type GaugeReading, SourceGauge } from './source-gauge.ts';
+import { SourceGauge } from './source-gauge.ts';
 
 /** Sources that one call may be spread over: a bit each in the plan. */
 const CANDIDATES_MAX = 30;
@@ -31,12 +31,6 @@ export interface ReadSourcesParts {
   /** Reads from the memory of the member with this slot; `undefined` when it is gone or this node itself. */
   peer(slot: number): BlockSource | undefined;
   slots: Slots;
-}
-
-/** How one source stands, for `refill explain` and the metrics. */
-export interface SourceReading extends GaugeReading {
-  name: string;
-  tier: SourceTier;
 }
 
 export interface ReadSourcesCounters {
@@ -147,7 +141,7 @@ export class ReadSources {
       .filter((share) => share.bytes > 0);
   }
 
-  readings(): SourceReading[] {
+  readings(): SourceStatus[] {
     const nowMs = this.#parts.clock.nowMs();
     return [...this.#gauges].map(([name, gauge]) => ({
       name,

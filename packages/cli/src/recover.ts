@@ -1,0 +1,40 @@
+import type { Logger } from '@libp2p/interface';
+import { createArena, recoverSegments } from '@refill/store';
+import { isInCluster } from './cluster/open-control.ts';
+import type { Config } from './config/fields.ts';
+import { takeFormerName } from './identity.ts';
+import type { OpenParts } from './parts.ts';
+import { needsRebuild, rebuildWith } from './rebuild.ts';
+import { systemClock } from './system-clock.ts';
+
+/**
+ * Brings the metadata of a root up to what its segments say: a rebuild where the database was lost or set back, then
+ * what this node left open, under a new epoch. What other members of a cluster left open is closed when their leases end.
+ */
+export async function recoverRoot(
+  config: Config,
+  opened: OpenParts,
+  log: Logger,
+): Promise<{ epoch: number; formerNodes: string[] }> {
+  const { root, io, directory } = opened;
+  if (await needsRebuild(opened)) {
+    log('the metadata database lacks the segments of %s: rebuilding it', root.path);
+    const { segments, blocks, blocksRestored } = await rebuildWith(opened, log);
+    log('rebuilt from %d segments: %d blocks described, %d restored', segments, blocks, blocksRestored);
+  }
+  const epoch = await directory.acquireEpoch(config.node);
+  const parts = {
+    io,
+    directory,
+    scratch: createArena(io).scratch,
+    clock: systemClock,
+    log: log.newScope('store'),
+  };
+  const recovered = await recoverSegments(parts, {
+    node: config.node,
+    epoch,
+    ...(isInCluster(config) ? {} : { isFormer: (name: string) => takeFormerName(io, name) }),
+  });
+  if (recovered.segments > 0 || recovered.unreadable > 0) log('recovered segments: %o', recovered);
+  return { epoch, formerNodes: recovered.formerNodes };
+}

@@ -1,0 +1,131 @@
+import { LOCATION_ROW, LOCATION_ROW_WORDS } from '@refill/interface';
+import t from 'tap';
+import { FINGERPRINT, keysOf, rowsOf } from '../../fixtures/directory-world.ts';
+import { ServiceWorld, type TestNode } from '../../fixtures/service-world.ts';
+
+async function segmentOf(node: TestNode, id: number, namespace = 0): Promise<number> {
+  const { lease } = node.cluster;
+  const bytes = new Uint8Array(16);
+  new DataView(bytes.buffer).setUint32(0, id);
+  const fields = { id: bytes, namespace, node: lease.node, epoch: lease.epoch, sizeBytes: 8 << 20 };
+  return (await node.directory.createSegment(fields)).index;
+}
+
+async function found(node: TestNode, n: number): Promise<boolean> {
+  const row = new Uint32Array(LOCATION_ROW_WORDS);
+  await node.directory.lookup(0, keysOf(n, 1), 1, row);
+  return row[LOCATION_ROW.found] === 1;
+}
+
+t.test('a location comes with the segment that it names', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  await a.directory.openNamespace(FINGERPRINT);
+  const segment = await segmentOf(a, 1);
+  await a.directory.commit('a', a.cluster.lease.epoch, rowsOf(segment, 0, 1), 1, new Uint8Array(1));
+  t.equal(b.directory.segment(segment), undefined);
+  t.equal(await found(b, 0), true);
+  t.match(b.directory.segment(segment), { state: 'open', node: 'a' });
+  t.match(b.directory.namespace(0)?.fingerprint, { name: 'tests' });
+  t.match(
+    b.cluster.members.map(({ node }) => node),
+    ['a', 'b'],
+  );
+  await world.stop();
+});
+
+t.test('thousands of segments come in pages, and changes meanwhile are not missed', async (t) => {
+  const world = await new ServiceWorld().start();
+  const a = await world.joined('a');
+  await a.directory.openNamespace(FINGERPRINT);
+  for (let i = 0; i < 9000; i++) await segmentOf(a, i + 1);
+  const b = await world.joined('b');
+  t.equal(b.directory.segments().length, 9000, 'a copy');
+  b.channel.state = 'cut';
+  for (let i = 0; i < 6000; i++) await segmentOf(a, i + 10_001);
+  b.channel.state = 'open';
+  await world.clock.advance(2500);
+  t.equal(b.directory.segments().length, 15_000, 'changes, of which one answer holds only some');
+  await world.stop();
+});
+
+t.test('a deletion leaves the caches of others', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  await a.directory.openNamespace(FINGERPRINT);
+  const segment = await segmentOf(a, 1);
+  await a.directory.commit('a', a.cluster.lease.epoch, rowsOf(segment, 0, 5000), 5000, new Uint8Array(5000));
+  for (const n of [0, 1, 2, 4999]) t.equal(await found(b, n), true);
+  await a.directory.remove(0, keysOf(1, 1), 1);
+  await world.clock.advance(2500);
+  t.equal(await found(b, 1), false);
+  t.equal(await found(b, 2), true);
+  await a.directory.remove(0, keysOf(0, 5000), 5000);
+  await world.clock.advance(2500);
+  for (const n of [0, 2, 4999]) t.equal(await found(b, n), false, 'more than are remembered one by one');
+  await world.stop();
+});
+
+t.test('a condemned segment is not read from the cache', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  await a.directory.openNamespace(FINGERPRINT);
+  const segment = await segmentOf(a, 1);
+  await a.directory.commit('a', a.cluster.lease.epoch, rowsOf(segment, 0, 2), 2, new Uint8Array(2));
+  t.equal(await found(b, 0), true);
+  await a.directory.moveSegment(segment, 'open', 'sealed', 4096);
+  // Not by `remove`, of which caches hear: as compaction will do it.
+  for (const n of [0, 1]) await a.directory.removeAt(0, keysOf(n, 1), segment, n + 1);
+  await a.directory.moveSegment(segment, 'sealed', 'dead', 4096);
+  await world.clock.advance(2500);
+  const before = b.channel.requests;
+  t.equal(await found(b, 0), false);
+  t.equal(b.channel.requests, before + 1);
+  await world.stop();
+});
+
+t.test('a directory made anew: everything that was known goes, nodes write under new epochs', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  await a.directory.openNamespace(FINGERPRINT);
+  const segment = await segmentOf(a, 1);
+  const { epoch } = a.cluster.lease;
+  await a.directory.commit('a', epoch, rowsOf(segment, 0, 1), 1, new Uint8Array(1));
+  t.equal(await found(b, 0), true);
+  const epochs: number[] = [];
+  a.cluster.lease.onEpoch = (next) => epochs.push(next);
+  await b.directory.reset();
+  t.equal(await found(a, 7), false, 'the first answer tells');
+  t.equal(await found(a, 0), false);
+  t.equal(a.directory.segments().length, 0);
+  await t.rejects(a.directory.commit('a', epoch, rowsOf(segment, 1, 1), 1, new Uint8Array(1)), {
+    code: 'ERR_FENCED',
+  });
+  await world.clock.advance(5000);
+  t.equal(epochs.length, 1);
+  await a.directory.openNamespace(FINGERPRINT);
+  const next = await segmentOf(a, 2);
+  await a.directory.commit('a', epochs[0]!, rowsOf(next, 0, 1), 1, new Uint8Array(1));
+  await world.clock.advance(2500);
+  t.equal(await found(b, 0), true);
+  await world.stop();
+});
+
+t.test('messages that are cut short, too long or unknown are refused', async (t) => {
+  const world = await new ServiceWorld().start();
+  const a = await world.joined('a');
+  await world.clock.advance(2500);
+  await a.directory.lookup(0, keysOf(0, 4), 4, new Uint32Array(4 * LOCATION_ROW_WORDS));
+  for (const message of [...a.channel.sent]) {
+    for (let length = 0; length < Math.min(message.length, 400); length += 3) {
+      await t.rejects(a.channel.deliver(message.subarray(0, length)), { code: 'ERR_PROTOCOL' });
+    }
+  }
+  const lookup = a.channel.sent.at(-1)!.slice();
+  new DataView(lookup.buffer).setUint32(36, 0xffffffff, true);
+  await t.rejects(a.channel.deliver(lookup), { code: 'ERR_PROTOCOL' }, 'four billion keys');
+  new DataView(lookup.buffer).setUint32(0, 99, true);
+  await t.rejects(a.channel.deliver(lookup), { code: 'ERR_PROTOCOL' }, 'an unknown type');
+  t.same(world.failures, []);
+  await world.stop();
+});
