@@ -215,8 +215,9 @@ export const FIELDS: Readonly<Record<FieldName, Field>> = {
   writeLanes: {
     schema: whole(1, 64, 'Workers that write behind, each with a ring of its own.'),
     argument: 'n',
-    fallback: () => 1,
-    fallbackText: '1',
+    // One writes, one syncs, one sums: with fewer a sync waits behind the batches that follow it.
+    fallback: () => 3,
+    fallbackText: '3',
     fix: 'Give a whole number from 1 to 64',
   },
   indexMemoryBytes: {
