@@ -1,7 +1,9 @@
 import { Command } from 'commander';
 import { addBench } from './commands/bench.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addExplain } from './commands/explain.ts';
 import { addGet } from './commands/get.ts';
+import { addLocate } from './commands/locate.ts';
 import { addPut } from './commands/put.ts';
 import { addRebuild } from './commands/rebuild.ts';
 import { addReplay } from './commands/replay.ts';
@@ -31,7 +33,19 @@ export function createProgram(): Command {
     .showHelpAfterError('(refill <command> --help says more)')
     .addHelpText('after', CODES)
     .exitOverride();
-  const add = [addServe, addStart, addPut, addGet, addStatus, addDoctor, addReplay, addRebuild, addBench];
+  const add = [
+    addServe,
+    addStart,
+    addPut,
+    addGet,
+    addLocate,
+    addExplain,
+    addStatus,
+    addDoctor,
+    addReplay,
+    addRebuild,
+    addBench,
+  ];
   for (const addTo of add) {
     const command = addTo(program);
     command

@@ -39,6 +39,14 @@ export interface SourceReading extends GaugeReading {
   tier: SourceTier;
 }
 
+/** A read that was planned and not made. */
+export interface ReadEstimate {
+  /** For each row the index of its source in `sources`, -1 when none may hold it, and milliseconds until it is there. */
+  readonly sourceOf: Int16Array;
+  readonly readyMs: Float64Array;
+  readonly sources: readonly { name: string; tier: SourceTier; blocks: number; bytes: number; ms: number }[];
+}
+
 export interface ReadSourcesCounters {
   /** Reads that were late at their first source and were asked of the next. */
   hedges: number;
@@ -135,18 +143,21 @@ export class ReadSources {
     return Math.max(LATE_MS_MIN, LATE_FACTOR * gauge.estimateMs(bytes));
   }
 
-  /** What would be read from where, without reading: milliseconds and bytes by source. */
-  estimate(
-    rows: Uint32Array,
-    count: number,
-  ): { name: string; tier: SourceTier; bytes: number; ms: number }[] {
+  /** What would be read from where, and when each block would be there, without reading. */
+  plan(rows: Uint32Array, count: number): ReadEstimate {
     const candidates = this.#candidates(rows, count);
-    const { finishMs, bytes } = planReads(rows, count, candidates);
-    return candidates
-      .map(({ source }, i) => ({ name: source.name, tier: source.tier, bytes: bytes[i]!, ms: finishMs[i]! }))
-      .filter((share) => share.bytes > 0);
+    const { sourceOf, readyMs, finishMs, bytes, blocks } = planReads(rows, count, candidates);
+    const sources = candidates.map(({ source: { name, tier } }, i) => ({
+      name,
+      tier,
+      blocks: blocks[i]!,
+      bytes: bytes[i]!,
+      ms: finishMs[i]!,
+    }));
+    return { sourceOf, readyMs, sources };
   }
 
+  /** How every source stands that was ever asked or planned with. */
   readings(): SourceReading[] {
     const nowMs = this.#parts.clock.nowMs();
     return [...this.#gauges].map(([name, gauge]) => ({
