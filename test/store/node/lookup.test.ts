@@ -1,5 +1,4 @@
 import { LOOKUP_ROW, LOOKUP_ROW_WORDS, LOOKUP_TIER, type NodeSession } from '@refill/interface';
-import { LOAD_STATUS } from '@refill/store';
 import t from 'tap';
 import { settle } from '../../fixtures/manual-clock.ts';
 import { createWorld, get, keysOf, openSession, payload, put, UNIT } from '../../fixtures/node-world.ts';
@@ -128,7 +127,6 @@ t.test('explain tells the plan, its sum and the figures of the sources', async (
   await get(world, session, namespace, [1]);
   const second = await session.explain(namespace, keysOf(2), 1);
   t.match(second.sources, [{ name: 'shared', loads: 1, bytes: UNIT }]);
-  world.shared.outcomeOfLoad = () => LOAD_STATUS.failed;
   t.same((await session.explain(namespace, new Uint32Array(0), 0)).plan.length, 1, 'nothing but DRAM');
 });
 
