@@ -200,13 +200,14 @@ t.test('too many keys are refused before anything is sent', async (t) => {
   const { kv, server } = await open(t);
   const many = new Uint8Array((KEYS_PER_CALL_MAX + 1) * 32);
   const before = server.counters.frames;
-  for (const call of [
+  const calls: (() => Promise<unknown>)[] = [
     () => kv.lookup(many),
     () => kv.locate(many),
     () => kv.explain(many),
     () => kv.acquireFill(many),
     () => kv.awaitFill(many),
-  ]) {
+  ];
+  for (const call of calls) {
     await t.rejects(call(), { message: /at most 16384 go into one call/ });
   }
   t.equal(server.counters.frames, before);
