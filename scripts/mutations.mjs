@@ -2,6 +2,7 @@
 // replacement at least one of the tests fails. Texts, not lines, so that code may move between files; white space in
 // them stands for any, so that it may be formatted anew.
 const SEGMENT = 'store/segment';
+const NODE = 'store/node';
 const CRASH = 'model/segments-crash.test.ts';
 
 export const MUTATIONS = [
@@ -271,5 +272,48 @@ export const MUTATIONS = [
     find: "if (!whole || segment === undefined || segment.state === 'dead') {",
     replace: 'if (!whole || segment === undefined) {',
     tests: ['metadata/catalogue.test.ts'],
+  },
+  {
+    name: 'a session that closes keeps its fill leases',
+    package: 'store',
+    find: 'for (const fill of [...state.fills]) releaseFill(state, fill);',
+    replace: '',
+    tests: [`${NODE}/acquire-fill.test.ts`],
+  },
+  {
+    name: 'a fill lease outlives its life',
+    package: 'store',
+    find: 'if (fill.endsAtMs > this.#clock.nowMs()) return fill;',
+    replace: 'if (fill.endsAtMs > 0) return fill;',
+    tests: [`${NODE}/fills.test.ts`],
+  },
+  {
+    name: 'a put wakes nobody who waits for its block',
+    package: 'store',
+    find: 'if (isAwaited) fills.arrived(tier.namespaceOf(id), key, 0);',
+    replace: '',
+    tests: [`${NODE}/acquire-fill.test.ts`],
+  },
+  {
+    name: 'a fill lease that another node holds is granted',
+    package: 'store',
+    find: 'rows[to + FILL_ROW.status] = status;',
+    replace: '',
+    tests: [`${NODE}/acquire-fill.test.ts`],
+  },
+  {
+    name: 'a fill lease that is granted after its session closed stays',
+    package: 'store',
+    find: "cluster.releaseFills(holder);\n    throw new RefillError('ERR_NODE_CLOSED'",
+    replace: "throw new RefillError('ERR_NODE_CLOSED'",
+    tests: [`${NODE}/acquire-fill.test.ts`],
+  },
+  {
+    name: 'an estimate says how much a source is avoided',
+    package: 'store',
+    find: 'const finishMs = Float64Array.from(candidates, ({ gauge }) => gauge.readyMs());',
+    replace:
+      'const finishMs = Float64Array.from(candidates, ({ gauge, isSuspended }) => gauge.readyMs() + (isSuspended ? SUSPENDED_MS : 0));',
+    tests: ['store/source/plan-reads.test.ts'],
   },
 ];

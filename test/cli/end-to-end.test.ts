@@ -69,6 +69,44 @@ t.test('a block goes in by one process, comes out by another and outlives the no
   t.match(JSON.parse((await runRefill(['status', '--json', ...at(place)])).stdout), { epoch: 2 });
 });
 
+t.test('locate and explain tell where blocks are, in tables and in JSON', async (t) => {
+  const place = nodePlace(t);
+  const node = await startNodeProcess(t, place);
+  for (const name of ['one', 'two'])
+    await runRefill(['put', name, ...at(place)], { input: name.repeat(1000) });
+  const located = await runRefill(['locate', 'one', 'two', 'three', '--json', ...at(place)]);
+  const [own] = JSON.parse(located.stdout);
+  t.match(own, { prefixBlocks: 2, blocks: 2, tiers: { dram: 2 }, addresses: [] });
+  t.match(
+    (await runRefill(['locate', 'one', ...at(place)])).stdout,
+    /^node +prefix +blocks +addresses\n\S+ +1 +1 +-/,
+  );
+  t.match(await runRefill(['locate', 'nowhere', ...at(place)]), { code: 0, stdout: / 0 +0 / });
+
+  await node.end('SIGTERM');
+  await startNodeProcess(t, place);
+  const read = ['explain', '--read', 'one', 'two', 'three'];
+  const cold = JSON.parse((await runRefill([...read, '--json', ...at(place)])).stdout);
+  t.match(cold, {
+    keys: 3,
+    misses: 1,
+    plan: [
+      { name: 'dram', blocks: 0 },
+      { name: 'shared', tier: 'shared', blocks: 2, bytes: 6000 },
+    ],
+    sources: [{ name: 'shared', loads: 0 }],
+  });
+  t.ok(cold.estimatedMs > 0);
+  await runRefill(['get', 'one', join(place.base, 'out'), ...at(place)]);
+  const { code, stdout } = await runRefill([...read, ...at(place)]);
+  t.equal(code, 0);
+  t.match(stdout, /^from +blocks +bytes +ready in\ndram +1 +.*\nshared +1 +.*\nnowhere +1 /);
+  t.match(stdout, /^shared +\S+ \S+ +\S+ GB\/s +0\S+ +1 +0 +-$/m, 'measured by one load');
+  const away = ['--socket', join(place.base, 'none.sock')];
+  t.match(await runRefill([...read, ...away]), { code: 3, stderr: /no node answers/ });
+  t.match(await runRefill(['locate', 'one', ...away]), { code: 3 });
+});
+
 t.test('files that cannot be read or written are errors of usage with their code', async (t) => {
   const place = nodePlace(t);
   await startNodeProcess(t, place);

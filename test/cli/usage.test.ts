@@ -13,7 +13,19 @@ t.test('the version and the help are answers, not errors', async (t) => {
   t.match(await runRefill(['--version']), { code: 0, stdout: `${VERSION}\n` });
   const help = await runRefill(['--help']);
   t.equal(help.code, 0);
-  const commands = ['serve', 'start', 'put', 'get', 'status', 'doctor', 'replay', 'rebuild', 'bench'];
+  const commands = [
+    'serve',
+    'start',
+    'put',
+    'get',
+    'locate',
+    'explain',
+    'status',
+    'doctor',
+    'replay',
+    'rebuild',
+    'bench',
+  ];
   for (const command of commands) t.match(help.stdout, new RegExp(`^  ${command} `, 'm'));
   t.match(help.stdout, /3 {2}no node answers/);
   const own = await runRefill(['serve', '--help']);
@@ -39,6 +51,9 @@ t.test('wrong usage exits with 2, one line and what was meant', async (t) => {
     ],
     [['status', '--config', join(base, 'absent.yaml')], /ERR_CONFIG: .*absent\.yaml cannot be read/],
     [['put'], /missing required argument 'key'/],
+    [['locate'], /missing required argument 'keys'/],
+    [['locate', 'k', '--limit', '65'], /Give a whole number from 1 to 64/],
+    [['explain'], /required option '--read <keys...>' not specified/],
     [['put', 'k', '--socket', join(base, 's')], /a block is 1 to 268435456 bytes, standard input has 0/],
   ];
   for (const [args, message] of cases) {

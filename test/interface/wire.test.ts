@@ -76,6 +76,12 @@ const reply = (type: number, fields: Partial<FrameFields> = {}): Uint8Array =>
 const ofKeys = (type: number): Uint8Array =>
   frameOf({ type, request: 5, deadlineMs: 100, namespace: 1, count: 1, body: key });
 const statusText = new TextEncoder().encode('{"nodeName":"node-1"}');
+const locateText = new TextEncoder().encode(
+  '[{"node":"a","prefixBlocks":1,"blocks":1,"tiers":{"dram":1},"addresses":["/ip4/10.0.0.1/tcp/7400"]}]',
+);
+const explainText = new TextEncoder().encode(
+  '{"keys":1,"misses":0,"sources":[],"plan":[{"name":"dram","tier":"dram","blocks":1,"bytes":65536,"estimatedMs":0}],"estimatedMs":0}',
+);
 const regionName = new Uint8Array(8 + 10);
 regionName.set([0, 0, 16]);
 regionName.set(new TextEncoder().encode('/dev/shm/x'), 8);
@@ -168,11 +174,45 @@ const GOLDEN: Record<string, Uint8Array> = {
   cancel: frameOf({ type: FRAME.cancel, argument: 5 }),
   awaitStored: ofKeys(FRAME.awaitStored),
   'awaitStored-reply': reply(FRAME.awaitStored, { count: 1, body: new Uint8Array([1, 0, 0, 0]) }),
+  lookup: ofKeys(FRAME.lookup),
+  'lookup-reply': reply(FRAME.lookup, {
+    count: 1,
+    body: new Uint8Array([4, 0, 0, 0, 0, 0, 1, 0, 16, 0, 0, 0, 0xdc, 5, 0, 0]),
+  }),
+  locate: frameOf({
+    type: FRAME.locate,
+    request: 5,
+    deadlineMs: 100,
+    namespace: 1,
+    count: 1,
+    argument: 4,
+    body: key,
+  }),
+  'locate-reply': reply(FRAME.locate, { count: locateText.length, body: locateText }),
+  explain: ofKeys(FRAME.explain),
+  'explain-reply': reply(FRAME.explain, { count: explainText.length, body: explainText }),
+  acquireFill: frameOf({
+    type: FRAME.acquireFill,
+    request: 5,
+    deadlineMs: 100,
+    namespace: 1,
+    count: 1,
+    argument: 2000,
+    body: key,
+  }),
+  'acquireFill-reply': reply(FRAME.acquireFill, {
+    count: 1,
+    argument: 7,
+    body: new Uint8Array([1, 0, 0, 0, 0xdc, 5, 0, 0]),
+  }),
+  awaitFill: ofKeys(FRAME.awaitFill),
+  'awaitFill-reply': reply(FRAME.awaitFill, { count: 1 }),
+  releaseFill: frameOf({ type: FRAME.releaseFill, argument: 7 }),
   error: written((writer) =>
     writeError(writer, 6, new RefillError('ERR_STORAGE_FULL', 'disk full', { errno: 28 }), { fatal: true }),
   ),
 };
-const WITHOUT_REPLY = ['abort', 'release', 'cancel'];
+const WITHOUT_REPLY = ['abort', 'release', 'cancel', 'releaseFill'];
 
 const folder = new URL('../golden/wire-v1/', import.meta.url);
 

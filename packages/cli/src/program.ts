@@ -1,7 +1,9 @@
 import { Command } from 'commander';
 import { addBench } from './commands/bench.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addExplain } from './commands/explain.ts';
 import { addGet } from './commands/get.ts';
+import { addLocate } from './commands/locate.ts';
 import { addMetadata } from './commands/metadata.ts';
 import { addPut } from './commands/put.ts';
 import { addRebuild } from './commands/rebuild.ts';
@@ -38,6 +40,8 @@ export function createProgram(): Command {
     addStart,
     addPut,
     addGet,
+    addLocate,
+    addExplain,
     addStatus,
     addDoctor,
     addReplay,

@@ -6,6 +6,7 @@ import {
   KEY_BYTES,
   KEYS_PER_CALL_MAX,
   type Key,
+  LOCATE_NODES_MAX,
   PUT_ROW,
   PUT_ROW_WORDS,
   type PutOptions,
@@ -136,6 +137,14 @@ export function isShared(options: PutOptions | undefined): boolean {
   if (durability === 'shared') return true;
   if (durability === 'memory') return false;
   throw new TypeError(`durability must be 'memory' or 'shared', got ${JSON.stringify(durability)}`);
+}
+
+/** The most nodes that `locate` shall name, as it travels: 0 for the default. Throws `RangeError`. */
+export function limitOf(options: { limit?: number } | undefined): number {
+  const limit = options?.limit;
+  if (limit === undefined) return 0;
+  if (Number.isInteger(limit) && limit >= 1 && limit <= LOCATE_NODES_MAX) return limit;
+  throw new RangeError(`limit must be a whole number from 1 to ${LOCATE_NODES_MAX}, got ${String(limit)}`);
 }
 
 function checkU32(value: number, field: string): number {

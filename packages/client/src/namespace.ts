@@ -1,9 +1,11 @@
 import {
   type BlockInfo,
+  type BlockLookup,
   type BlockNamespace,
   type BlockView,
   type BlockViews,
   type CallOptions,
+  type FillLease,
   type Fingerprint,
   FRAME,
   FRAME_FLAG,
@@ -11,6 +13,7 @@ import {
   type IntoOutcome,
   KEY_BYTES,
   type Key,
+  type NodeResidency,
   PUT_ROW_WORDS,
   type PutOptions,
   type PutOutcome,
@@ -18,11 +21,14 @@ import {
   RESERVE_ROW,
   RESERVE_ROW_WORDS,
   RESERVE_STATUS,
+  type ReadAdvice,
+  type ReadExplanation,
   RefillError,
   type Region,
   type RegionPlace,
   type Reservation,
 } from '@refill/interface';
+import { adviseRead, checkRate } from './advice.ts';
 import {
   checkBytes,
   checkCount,
@@ -30,15 +36,18 @@ import {
   isShared,
   type Keys,
   keyCount,
+  limitOf,
   writeKeys,
   writePlaces,
   writePutRow,
 } from './arguments.ts';
 import { Remaining } from './deadline.ts';
+import { fillReader, lifeMsOf } from './fill-lease.ts';
+import { lookupReader } from './lookup.ts';
 import type { OpenNamespace } from './open-namespace.ts';
 import { type Put, putPieces } from './put-many.ts';
 import { ClientRegion } from './region.ts';
-import { countReader, intoReader, presenceReader, viewsReader } from './replies.ts';
+import { countReader, intoReader, jsonReader, presenceReader, viewsReader } from './replies.ts';
 import { ArenaReservation, abortReserved, outcomesReader, reserveRows } from './reservations.ts';
 
 const KEY_WORDS = KEY_BYTES / 4;
@@ -206,6 +215,32 @@ export class ClientNamespace implements BlockNamespace {
 
   delete(keys: Keys, options?: CallOptions): Promise<number> {
     return this.#open.ask(FRAME.delete, keys, options, countReader);
+  }
+
+  lookup(keys: Keys, options?: CallOptions): Promise<BlockLookup[]> {
+    return this.#open.ask(FRAME.lookup, keys, options, lookupReader);
+  }
+
+  async advise(keys: Keys, options: CallOptions & { prefillTokensPerSecond: number }): Promise<ReadAdvice> {
+    const rate = checkRate(options?.prefillTokensPerSecond);
+    return adviseRead(await this.lookup(keys, options), this.fingerprint.tokensPerBlock, rate);
+  }
+
+  async locate(keys: Keys, options?: CallOptions & { limit?: number }): Promise<NodeResidency[]> {
+    const limit = limitOf(options);
+    return this.#open.ask(FRAME.locate, keys, options, jsonReader<NodeResidency[]>, limit);
+  }
+
+  explain(keys: Keys, options?: CallOptions): Promise<ReadExplanation> {
+    return this.#open.ask(FRAME.explain, keys, options, jsonReader<ReadExplanation>);
+  }
+
+  async acquireFill(keys: Keys, options?: CallOptions & { lifeMs?: number }): Promise<FillLease> {
+    return this.#open.ask(FRAME.acquireFill, keys, options, fillReader, lifeMsOf(options));
+  }
+
+  awaitFill(keys: Keys, options?: CallOptions): Promise<number> {
+    return this.#open.ask(FRAME.awaitFill, keys, options, countReader);
   }
 }
 

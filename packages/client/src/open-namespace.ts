@@ -64,16 +64,17 @@ export class OpenNamespace {
     keys: Keys,
     options: CallOptions | undefined,
     readerOf: (connection: NodeConnection, count: number) => ReplyReader<T>,
+    argument = 0,
   ): Promise<T> {
     const connection = this.link.current;
     if (connection === undefined || connection !== this.#connection) {
-      return this.#openThenAsk(type, keys, options, readerOf);
+      return this.#openThenAsk(type, keys, options, readerOf, argument);
     }
     try {
       const count = keyCount(keys);
       const at = connection.writer.begin(count * KEY_BYTES);
       writeKeys(connection.writer.words, at + FRAME_HEADER_WORDS, keys, count);
-      return connection.ask(at, type, 0, this.#index, count, 0, options, readerOf(connection, count));
+      return connection.ask(at, type, 0, this.#index, count, argument, options, readerOf(connection, count));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -84,11 +85,12 @@ export class OpenNamespace {
     keys: Keys,
     options: CallOptions | undefined,
     readerOf: (connection: NodeConnection, count: number) => ReplyReader<T>,
+    argument: number,
   ): Promise<T> {
     keyCount(keys);
     const remaining = new Remaining(this.link.parts.clock, options);
     await this.open(options);
-    return this.ask(type, keys, remaining.options(), readerOf);
+    return this.ask(type, keys, remaining.options(), readerOf, argument);
   }
 
   /** The connection on which the namespace is open. */

@@ -1,4 +1,11 @@
-import { type BlockViews, type IntoOutcome, READ_ROW, READ_ROW_WORDS, ROW_STATUS } from '@refill/interface';
+import {
+  type BlockViews,
+  type IntoOutcome,
+  jsonOf,
+  READ_ROW,
+  READ_ROW_WORDS,
+  ROW_STATUS,
+} from '@refill/interface';
 import type { ReplyReader } from './call.ts';
 import type { NodeConnection } from './connection.ts';
 import { ArenaViews, missReasonOf, releaseHits } from './views.ts';
@@ -10,6 +17,11 @@ const COUNT_READER: ReplyReader<number> = { read: (frame) => frame.count };
 /** A reply whose result is in its header. */
 export function countReader(): ReplyReader<number> {
   return COUNT_READER;
+}
+
+/** A reply that is JSON of its header's count of bytes, of a node that is trusted to write what the contract says. */
+export function jsonReader<T>(): ReplyReader<T> {
+  return { read: (frame) => jsonOf(frame, 0, frame.count) as T };
 }
 
 export function presenceReader(_connection: NodeConnection, count: number): ReplyReader<boolean[]> {

@@ -4,6 +4,7 @@ import type { Fingerprint } from './fingerprint.ts';
 import type { Key } from './key.ts';
 import type { NodeStatus } from './node.ts';
 import type { Durability } from './rows.ts';
+import type { BlockLookup, FillLease, NodeResidency, ReadAdvice, ReadExplanation } from './sharing.ts';
 
 /** `signal` aborts the wait; `deadlineMs` bounds it (default 5,000). Whichever comes first. */
 export interface CallOptions extends AbortOptions {
@@ -126,6 +127,43 @@ export interface BlockNamespace {
   touch(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<void>;
   /** Deletes from every tier; a rebuild does not bring them back. */
   delete(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<number>;
+
+  /** For each key its tier, length, tokens, and when it and those before it could be in DRAM. Reads nothing. */
+  lookup(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<BlockLookup[]>;
+  /**
+   * Whether to load the blocks of a prompt, to compute them, or to load the first and compute the rest. Model: one
+   * after the other, `readyMs` of the last block loaded plus the tokens after it at `prefillTokensPerSecond`, a
+   * constant rate; of equal sums the one that loads more. Keys that are missing count `tokensPerBlock` tokens, whatever
+   * comes after the first of them is computed. `RangeError` unless the rate is a number above 0.
+   */
+  advise(
+    keys: readonly Key[] | Uint8Array,
+    options: CallOptions & { prefillTokensPerSecond: number },
+  ): Promise<ReadAdvice>;
+  /**
+   * Nodes by how much of the keys they hold in DRAM, best first: longest prefix, then most blocks. The node itself is
+   * among them as it is now, others as the metadata service last heard, a heartbeat ago. At most `limit` (default 16,
+   * at most 64). Rejects with `ERR_METADATA_UNAVAILABLE` when the service is away.
+   */
+  locate(
+    keys: readonly Key[] | Uint8Array,
+    options?: CallOptions & { limit?: number },
+  ): Promise<NodeResidency[]>;
+  /** How a read of the keys would be carried out now, and by which figures. Reads nothing. */
+  explain(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<ReadExplanation>;
+
+  /**
+   * Takes the fill lease of every key that is neither there nor leased, for `lifeMs` (default 30,000, at most 120,000).
+   * Each call is a holder of its own: of two calls, also on one connection, one is granted a key. A lease excludes no
+   * put; it only tells who computes. Rejects with `ERR_LIMIT` when the node holds too many leases, and with
+   * `ERR_METADATA_UNAVAILABLE`: then compute without one.
+   */
+  acquireFill(
+    keys: readonly Key[] | Uint8Array,
+    options?: CallOptions & { lifeMs?: number },
+  ): Promise<FillLease>;
+  /** Settles when no key is leased any more, or at the deadline, which is no error. Answers how many keys are there. */
+  awaitFill(keys: readonly Key[] | Uint8Array, options?: CallOptions): Promise<number>;
 }
 
 /** The SDK's face: the same for a node behind a socket and one embedded in the process. */

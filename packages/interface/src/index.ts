@@ -22,4 +22,5 @@ export * from './page-memory.ts';
 export * from './peer-transport.ts';
 export * from './rows.ts';
 export * from './shared-memory.ts';
+export * from './sharing.ts';
 export * from './wire.ts';

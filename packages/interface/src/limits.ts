@@ -60,6 +60,19 @@ export const DEADLINE_MS_DEFAULT = 5_000;
 /** Longest deadline that may be asked for: a cut network hangs I/O for tens of seconds. */
 export const DEADLINE_MS_MAX = 600_000;
 
+/** Fill leases that one node may hold: four full calls of keys. */
+export const FILLS_PER_NODE_MAX = 65_536;
+
+/** Life of a fill lease unless given: most prefills are done by then, and a dead holder costs no more. */
+export const FILL_LIFE_MS_DEFAULT = 30_000;
+
+/** Longest life of a fill lease: a prefill of the longest prompts. */
+export const FILL_LIFE_MS_MAX = 120_000;
+
+/** Most nodes that one `locate` names: a router chooses among few, and the answer stays small. */
+export const LOCATE_NODES_MAX = 64;
+export const LOCATE_NODES_DEFAULT = 16;
+
 function relate(holds: boolean, what: string): void {
   if (!holds) throw new Error(`limits.ts contradicts itself: ${what}`);
 }
@@ -69,4 +82,6 @@ relate(HUGE_PAGE_BYTES % SLOT_UNIT_BYTES === 0, 'a huge page is a whole number o
 relate(SLOT_UNIT_BYTES % PAGE_BYTES === 0, 'a slot unit is a whole number of pages');
 relate(BLOCK_BYTES_MAX <= PANE_BYTES, 'the largest block fits one pane');
 relate(KEYS_PER_CALL_MAX * 96 <= FRAME_BYTES_MAX, 'a full call of described keys fits a frame');
+relate(KEYS_PER_CALL_MAX <= FILLS_PER_NODE_MAX, 'one call may take a fill lease of every key');
+relate(FILL_LIFE_MS_DEFAULT <= FILL_LIFE_MS_MAX, 'the default life of a fill lease may be asked for');
 relate(SEGMENT_BYTES_MAX / PAGE_BYTES < 2 ** 32, 'a page offset in a segment fits 32 bits');

@@ -3,10 +3,13 @@ import type { DirectoryStats, NamespacePolicy, NamespaceRecord } from './directo
 import type { Fingerprint } from './fingerprint.ts';
 import type { IoCounters, IoReport } from './io.ts';
 import type { Durability } from './rows.ts';
+import type { NodeResidency, ReadExplanation, ReadSource } from './sharing.ts';
 
 /** Handle of something that belongs to a session: a slot, a region. */
 export type SlotId = number;
 export type RegionId = number;
+/** Handle of what one `acquireFill` was granted; never 0. */
+export type FillId = number;
 
 /** A store node: everything behind its socket. The server speaks frames and calls this; tests call it directly. */
 export interface StoreNode extends Startable {
@@ -99,6 +102,39 @@ export interface NodeSession {
   matchPrefix(namespace: number, keys: Uint32Array, count: number): number | Promise<number>;
   /** 1 for every key that is present. */
   exists(namespace: number, keys: Uint32Array, count: number, present: Uint8Array): void | Promise<void>;
+  /** Fills `LOOKUP_ROW`s: where each block is and when it could be in DRAM. Reads nothing, counts as no use. */
+  lookup(namespace: number, keys: Uint32Array, count: number, rows: Uint32Array): void | Promise<void>;
+  /**
+   * Nodes by how much of the keys they hold in DRAM, best first, this one included, at most `limit`. Without a cluster
+   * it is this one. Rejects with `ERR_METADATA_UNAVAILABLE`, `ERR_DEADLINE`.
+   */
+  locate(
+    namespace: number,
+    keys: Uint32Array,
+    count: number,
+    limit: number,
+    deadlineMs: number,
+  ): NodeResidency[] | Promise<NodeResidency[]>;
+  /** What a read of the keys would take from where, by the figures as they are now. */
+  explain(namespace: number, keys: Uint32Array, count: number): ReadExplanation | Promise<ReadExplanation>;
+  /**
+   * Takes the fill leases of those keys that are neither present nor leased, and fills `FILL_ROW`s. Answers a handle for
+   * `releaseFill`. Leases end by `lifeMs` (0: the default), by the put of their key, `releaseFill`, or with the session.
+   * `ERR_LIMIT`, `ERR_METADATA_UNAVAILABLE`, `ERR_DEADLINE`: then nothing was taken.
+   */
+  acquireFill(
+    namespace: number,
+    keys: Uint32Array,
+    count: number,
+    lifeMs: number,
+    deadlineMs: number,
+    rows: Uint32Array,
+  ): Promise<FillId>;
+  /** Settles when no key is leased, or at the deadline; answers how many are present. */
+  awaitFill(namespace: number, keys: Uint32Array, count: number, deadlineMs: number): Promise<number>;
+  /** Gives leases back. No error for a handle whose leases have ended. */
+  releaseFill(fill: FillId): void;
+
   /** Starts reading what is not in DRAM; answers how many will be read. Does not wait, pins nothing. */
   prefetch(namespace: number, keys: Uint32Array, count: number): number | Promise<number>;
   /** As `get` without handing out rows: keeps blocks in DRAM until `unpin` or the end of the session. Answers how many. */
@@ -120,7 +156,7 @@ export interface NodeSession {
   /** Settles when no I/O uses it any more. */
   unregisterRegion(region: RegionId): Promise<void>;
 
-  /** Aborts reservations, drops pins and regions. Idempotent. I/O in flight keeps its buffers until it is done. */
+  /** Aborts reservations, drops pins, regions and fill leases. Idempotent. I/O in flight keeps its buffers until it is done. */
   close(): void;
 }
 
@@ -179,23 +215,9 @@ export interface NodeStatus {
   };
   directory: DirectoryStats;
   /** Where blocks that are not in DRAM are read from, as measured; only those that were asked so far. */
-  sources: SourceStatus[];
+  sources: ReadSource[];
   /** Absent for a node that is alone. */
   cluster?: ClusterStatus;
-}
-
-/** One source of blocks: `shared`, `nvme`, or `peer:` and the node's name. */
-export interface SourceStatus {
-  name: string;
-  tier: 'nvme' | 'peer' | 'shared';
-  latencyMs: number;
-  bytesPerMs: number;
-  inFlightBytes: number;
-  loads: number;
-  bytes: number;
-  failures: number;
-  /** Milliseconds for which it is left alone after failing; 0 when it is in use. */
-  suspendedMs: number;
 }
 
 export interface ClusterStatus {

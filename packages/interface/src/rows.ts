@@ -23,6 +23,17 @@ export const ROW_STATUS = {
 export const READ_ROW_WORDS = 6;
 export const READ_ROW = { status: 0, slot: 1, pane: 2, offsetBytes: 3, lengthBytes: 4, tokens: 5 } as const;
 
+/** The tier that a block would be read from, as `lookup` tells it. `miss` is 0. */
+export const LOOKUP_TIER = { miss: 0, dram: 1, nvme: 2, peer: 3, shared: 4 } as const;
+
+/**
+ * Answer to one key of `lookup`: `tier, lengthBytes, tokens, readyUs`. `readyUs` is the estimate, of bandwidth and
+ * queue as measured now, of the microseconds until this block and all before it in the call would be in DRAM: it never
+ * falls along the rows, a hit in DRAM and a miss add nothing to it. It ends at 4,294,967,295.
+ */
+export const LOOKUP_ROW_WORDS = 4;
+export const LOOKUP_ROW = { tier: 0, lengthBytes: 1, tokens: 2, readyUs: 3 } as const;
+
 /** Where a block of a region read or write lies: `offsetLo, offsetHi, lengthBytes` (room for it). */
 export const REGION_ROW_WORDS = 3;
 export const REGION_ROW = { offsetLo: 0, offsetHi: 1, lengthBytes: 2 } as const;

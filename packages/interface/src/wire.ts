@@ -12,7 +12,7 @@
  * 12  4  deadlineMs  relative to arrival; 0 means the default
  * 16  4  namespace   index from the reply to `namespace`, 0 where there is none
  * 20  4  count       of keys or rows, or of bytes where the body is text; in a reply also the number answered
- * 24  4  argument    region, request to cancel or error code; 0 where there is none
+ * 24  4  argument    region, lease, bound, life, request to cancel or error code; 0 where there is none
  * 28  4  zero        reserved
  * ```
  */
@@ -81,6 +81,18 @@ export const FRAME = {
   cancel: 21,
   /** Keys. Reply: `PUT_STATUS` words, when the blocks are durable, lost or late. */
   awaitStored: 22,
+  /** Keys. Reply: `LOOKUP_ROW`s. */
+  lookup: 23,
+  /** Keys; most nodes to name in argument, 0 for the default. Reply: JSON, a list of `NodeResidency`. */
+  locate: 24,
+  /** Keys. Reply: JSON of `ReadExplanation`. */
+  explain: 25,
+  /** Keys; life in milliseconds in argument, 0 for the default. Reply: `FILL_ROW`s, lease in argument. */
+  acquireFill: 26,
+  /** Keys. Reply: count of keys that are present, when none is leased any more or at the deadline. */
+  awaitFill: 27,
+  /** Empty; lease in argument. No reply. */
+  releaseFill: 28,
 } as const;
 export type FrameName = keyof typeof FRAME;
 

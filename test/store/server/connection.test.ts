@@ -332,3 +332,60 @@ t.test('what is received later does not change a request that is under way', asy
   t.equal(answer?.body[0], 1, 'its key was still there to be found');
   client.socket.destroy();
 });
+
+t.test(
+  'calls about sharing answer in the frames of their rows, and refuse what is out of bounds',
+  async (t) => {
+    const { node, socketPath } = await serveDouble(t);
+    const client = await WireClient.ready(socketPath);
+    const ask = async (fields: Partial<FrameFields> & { type: number }) => {
+      const index = client.answers.length;
+      client.socket.write(frameOf({ request: 9, namespace: 1, count: 1, body: KEY, ...fields }));
+      return client.answer(index);
+    };
+    const looked = await ask({ type: FRAME.lookup });
+    t.match(looked, { type: FRAME.lookup | REPLY_BIT, request: 9, count: 1 });
+    t.equal(looked.body.length, 16);
+    const located = await ask({ type: FRAME.locate, argument: 2 });
+    const nodes = JSON.parse(Buffer.from(located.body.subarray(0, located.count)).toString());
+    t.equal(nodes.length, 2);
+    const explained = await ask({ type: FRAME.explain });
+    t.match(JSON.parse(Buffer.from(explained.body.subarray(0, explained.count)).toString()), { keys: 1 });
+    const acquired = await ask({ type: FRAME.acquireFill, argument: 700 });
+    t.match(acquired, { type: FRAME.acquireFill | REPLY_BIT, count: 1 });
+    t.same([...new Uint32Array(acquired.body.slice().buffer)], [0, 700]);
+    t.equal(node.fills.size, 1);
+    client.socket.write(frameOf({ type: FRAME.releaseFill, argument: acquired.argument }));
+    client.socket.write(frameOf({ type: FRAME.releaseFill, argument: acquired.argument }));
+    t.match(await ask({ type: FRAME.awaitFill }), { type: FRAME.awaitFill | REPLY_BIT, count: 0 });
+    t.equal(node.fills.size, 0);
+    for (const type of [FRAME.lookup, FRAME.locate, FRAME.explain, FRAME.acquireFill, FRAME.awaitFill]) {
+      t.equal((await ask({ type, namespace: 7 })).error?.code, 'ERR_NAMESPACE_UNKNOWN');
+    }
+    for (const type of [FRAME.locate, FRAME.acquireFill, FRAME.awaitFill]) {
+      t.equal((await ask({ type, deadlineMs: 600_001 })).error?.code, 'ERR_INVALID_ARGUMENT');
+    }
+  },
+);
+
+t.test('a cancelled fill lease is given back, and a connection that ends leaves none', async (t) => {
+  const { node, socketPath } = await serveDouble(t);
+  const client = await WireClient.ready(socketPath);
+  let go = (): void => {};
+  node.before = (call) =>
+    call === 'acquireFill' ? new Promise<void>((resolve) => (go = resolve)) : undefined;
+  const acquire = frameOf({ type: FRAME.acquireFill, request: 9, namespace: 1, count: 1, body: KEY });
+  client.socket.write(acquire);
+  client.socket.write(frameOf({ type: FRAME.cancel, argument: 9 }));
+  client.socket.write(frameOf({ type: FRAME.status, request: 10 }));
+  await client.answer(2);
+  go();
+  t.equal((await client.answer(3)).error?.code, 'ERR_ABORTED');
+  t.equal(node.fills.size, 0);
+  node.before = () => undefined;
+  client.socket.write(acquire);
+  await client.answer(4);
+  t.equal(node.fills.size, 1);
+  client.socket.destroy();
+  await until(() => node.fills.size === 0);
+});

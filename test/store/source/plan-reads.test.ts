@@ -60,3 +60,16 @@ t.test('a source that failed lately is taken only for what nobody else has', asy
   const candidates = [candidate(0, 1, 8 * MIB, true), candidate(1, 50, MIB / 8)];
   t.same([...planReads(rowsOf([3, 1, 3], MIB), 3, candidates).sourceOf], [1, 0, 1]);
 });
+
+t.test('each block has its own time, in the order in which its source delivers', async (t) => {
+  const candidates = [candidate(0, 1, 1000), candidate(1, 5, 500)];
+  const plan = planReads(rowsOf([1, 1, 2, 0, 1], 1000), 5, candidates);
+  t.same([...plan.readyMs], [2, 3, 7, 0, 4]);
+  t.same([...plan.finishMs], [4, 7]);
+  t.same([...plan.blocks], [3, 1]);
+});
+
+t.test('an estimate of a source that failed lately is its own, not how much it is avoided', async (t) => {
+  const plan = planReads(rowsOf([1], 1000), 1, [candidate(0, 1, 1000, true)]);
+  t.same([...plan.readyMs], [2]);
+});

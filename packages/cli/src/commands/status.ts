@@ -1,4 +1,4 @@
-import type { ClusterStatus, NodeStatus, SourceStatus } from '@refill/interface';
+import type { ClusterStatus, NodeStatus, ReadSource } from '@refill/interface';
 import type { Command } from 'commander';
 import { formatSize } from '../config/size.ts';
 import { connectToNode } from '../connect.ts';
@@ -26,7 +26,7 @@ export function addStatus(program: Command): Command {
   return addConfigFlags(command, CLIENT_FIELDS);
 }
 
-function sourceText({ loads, bytes, latencyMs, bytesPerMs, failures, suspendedMs }: SourceStatus): string {
+function sourceText({ loads, bytes, latencyMs, bytesPerMs, failures, suspendedMs }: ReadSource): string {
   const left = suspendedMs > 0 ? `, left alone for ${duration(suspendedMs * 1000)}` : '';
   return `${formatSize(bytes)} in ${count(loads)} loads, ${formatSize(Math.round(bytesPerMs * 1000))}/s after ${duration(latencyMs * 1000)}, ${count(failures)} failures${left}`;
 }

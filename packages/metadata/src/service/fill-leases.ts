@@ -1,11 +1,6 @@
-import { type Clock, RefillError } from '@refill/interface';
+import { type Clock, FILL_LIFE_MS_MAX, FILLS_PER_NODE_MAX, RefillError } from '@refill/interface';
 import { fingerprintNumber } from '../protocol/fingerprint.ts';
 import type { ServiceLease } from './node-lease.ts';
-
-/** Fill leases that one node may hold. */
-export const FILLS_PER_NODE_MAX = 65_536;
-/** Longest life of a fill lease: a prefill of the longest prompts. */
-export const FILL_LIFE_MS_MAX = 120_000;
 
 interface Fill {
   readonly lease: ServiceLease;

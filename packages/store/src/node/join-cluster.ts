@@ -2,16 +2,19 @@ import { KEY_WORDS } from '@refill/interface';
 import type { NodeCore } from './node-parts.ts';
 
 /**
- * Ties the store to the cluster it is in: what DRAM holds is told to the others, what reads rely on keeps segments from
+ * Ties the store to those who wait for blocks here, and to the cluster it is in: what DRAM holds is told to the others, what reads rely on keeps segments from
  * being unlinked, and a lease that was lost and granted anew starts new segments under its new epoch.
  */
-export function joinCluster({ cluster, tier, sharedTier }: NodeCore): void {
-  if (cluster === undefined) return;
+export function joinCluster({ cluster, tier, sharedTier, fills }: NodeCore): void {
   const key = new Uint32Array(KEY_WORDS);
   tier.onResident = (id, isResident) => {
+    const isAwaited = isResident && !fills.isIdle;
+    if (cluster === undefined && !isAwaited) return;
     tier.copyKey(id, key, 0);
-    cluster.noteResident(tier.namespaceOf(id), key, 0, isResident);
+    cluster?.noteResident(tier.namespaceOf(id), key, 0, isResident);
+    if (isAwaited) fills.arrived(tier.namespaceOf(id), key, 0);
   };
+  if (cluster === undefined) return;
   cluster.residents = (note) =>
     tier.forEachResident((id) => {
       tier.copyKey(id, key, 0);

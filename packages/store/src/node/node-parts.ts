@@ -17,6 +17,7 @@ import type { BlockSource } from '../source/block-source.ts';
 import type { ReadSources } from '../source/read-sources.ts';
 import type { SpareSlots } from '../source/spare-slots.ts';
 import type { DirectReads } from './direct-reads.ts';
+import type { Fills } from './fills.ts';
 import type { Histogram } from './histogram.ts';
 import type { LoadBlocks } from './load-blocks.ts';
 import type { WriteBehind } from './write-behind.ts';
@@ -88,6 +89,8 @@ export interface NodeCore extends NodeComponents {
   /** Every read of a block that is not in DRAM goes through here. */
   readonly sources: ReadSources;
   readonly spares: SpareSlots;
+  /** Who on this node computes which missing block. */
+  readonly fills: Fills;
   readonly behind: WriteBehind;
   readonly regions: Regions;
   /** Blocks that are being read straight into a region. */

@@ -5,7 +5,7 @@ import type { NodeCore } from './node-parts.ts';
 import { checkNamespace, checkOpen, type SessionState } from './session-state.ts';
 
 /** Whether a get would find the block in DRAM, now or when its load lands. */
-function isInDram(core: NodeCore, namespace: number, keys: Uint32Array, index: number): boolean {
+export function isInDram(core: NodeCore, namespace: number, keys: Uint32Array, index: number): boolean {
   const id = core.tier.find(namespace, keys, index * KEY_WORDS);
   return id >= 0 && (core.tier.isReadable(id) || core.tier.columns.state[id] === BLOCK_STATE.loading);
 }
@@ -25,7 +25,8 @@ export function exists(
   return markPresent(state.core, namespace, keys, count, present);
 }
 
-function markPresent(
+/** As `exists`, of arguments that were checked. */
+export function markPresent(
   core: NodeCore,
   namespace: number,
   keys: Uint32Array,

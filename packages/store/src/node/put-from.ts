@@ -161,6 +161,10 @@ async function writeDirect(
   for (let i = 0; i < ids.length; i++) {
     statuses[positions[i]!] = rows[i * STORE_ROW_WORDS + STORE_ROW.status]!;
     core.tier.drop(ids[i]!);
+    const isThere =
+      statuses[positions[i]!] === PUT_STATUS.stored || statuses[positions[i]!] === PUT_STATUS.exists;
+    // It never was in DRAM, which would have told.
+    if (isThere) core.fills.arrived(namespace, rows, i * STORE_ROW_WORDS + STORE_ROW.key);
   }
 }
 

@@ -20,6 +20,8 @@ export interface SessionState {
   /** Kept by `pin`, until `unpin`. */
   readonly kept: Pins;
   readonly reservations: Pins;
+  /** Acquisitions of fill leases (`FillId`). */
+  readonly fills: Set<number>;
   readonly waiting: Set<WaitingCall>;
   /** Keys of reads under way, which may become pins. */
   pendingPins: number;
@@ -36,6 +38,7 @@ export function createSessionState(core: NodeCore, number: number): SessionState
     pins: new Pins(),
     kept: new Pins(),
     reservations: new Pins(),
+    fills: new Set(),
     waiting: new Set(),
     pendingPins: 0,
     lostSeen: core.behind.lost,

@@ -1,20 +1,28 @@
 import {
   completeFingerprint,
   type Durability,
+  type FillId,
   type Fingerprint,
   type NamespacePolicy,
   type NamespaceRecord,
+  type NodeResidency,
   type NodeSession,
+  type ReadExplanation,
   RefillError,
   type RegionId,
 } from '@refill/interface';
+import { acquireFill, releaseFill } from './acquire-fill.ts';
+import { awaitFill } from './await-fill.ts';
 import { awaitStored } from './await-stored.ts';
 import { abort, commit } from './commit.ts';
 import { deleteBlocks } from './delete.ts';
+import { explain } from './explain.ts';
 import { flush } from './flush.ts';
 import { get } from './get.ts';
 import { getInto } from './get-into.ts';
 import { pin, release, touch, unpin } from './keep.ts';
+import { locate } from './locate.ts';
+import { lookup } from './lookup.ts';
 import { prefetch } from './prefetch.ts';
 import { exists, matchPrefix } from './presence.ts';
 import { putFrom } from './put-from.ts';
@@ -119,6 +127,44 @@ export class Session implements NodeSession {
     return exists(this.#state, namespace, keys, count, present);
   }
 
+  lookup(namespace: number, keys: Uint32Array, count: number, rows: Uint32Array): void | Promise<void> {
+    return lookup(this.#state, namespace, keys, count, rows);
+  }
+
+  locate(
+    namespace: number,
+    keys: Uint32Array,
+    count: number,
+    limit: number,
+    deadlineMs: number,
+  ): NodeResidency[] | Promise<NodeResidency[]> {
+    return locate(this.#state, namespace, keys, count, limit, deadlineMs);
+  }
+
+  explain(namespace: number, keys: Uint32Array, count: number): ReadExplanation | Promise<ReadExplanation> {
+    return explain(this.#state, namespace, keys, count);
+  }
+
+  acquireFill(
+    namespace: number,
+    keys: Uint32Array,
+    count: number,
+    lifeMs: number,
+    deadlineMs: number,
+    rows: Uint32Array,
+  ): Promise<FillId> {
+    return acquireFill(this.#state, namespace, keys, count, lifeMs, deadlineMs, rows);
+  }
+
+  awaitFill(namespace: number, keys: Uint32Array, count: number, deadlineMs: number): Promise<number> {
+    return awaitFill(this.#state, namespace, keys, count, deadlineMs);
+  }
+
+  releaseFill(fill: FillId): void {
+    checkOpen(this.#state);
+    releaseFill(this.#state, fill);
+  }
+
   prefetch(namespace: number, keys: Uint32Array, count: number): number | Promise<number> {
     return prefetch(this.#state, namespace, keys, count);
   }
@@ -172,6 +218,7 @@ export class Session implements NodeSession {
       tier.drop(id);
     });
     state.reservations.clear();
+    for (const fill of [...state.fills]) releaseFill(state, fill);
     regions.detachAll(state.number);
     this.#closed();
   }

@@ -17,6 +17,7 @@ import { segmentSource } from '../source/segment-source.ts';
 import { SpareSlots } from '../source/spare-slots.ts';
 import { doneBy } from './deadline.ts';
 import { DirectReads } from './direct-reads.ts';
+import { Fills } from './fills.ts';
 import { Histogram } from './histogram.ts';
 import { joinCluster } from './join-cluster.ts';
 import { LoadBlocks } from './load-blocks.ts';
@@ -115,6 +116,7 @@ function createCore(components: NodeComponents, options: NodeOptions): NodeCore 
       peer: components.peer ?? (() => undefined),
       slots: { spares, move: (from, to) => tier.moveSlot(from, to) },
     }),
+    fills: new Fills(components.clock, hashSeed),
     regions,
     direct: new DirectReads(new KeyTable({ seed: hashSeed }), regions),
     counters: {

@@ -1,4 +1,4 @@
-import { FRAME_HEADER_WORDS, type Frame, REPLY_BIT } from '@refill/interface';
+import { FRAME_HEADER_WORDS, type Frame, fillBytes, REPLY_BIT, utf8Of } from '@refill/interface';
 import type { ServerConnection } from './connection.ts';
 
 /** What a later reply needs of its request's header: the frame itself is gone by then. */
@@ -47,6 +47,26 @@ export function answerCount(
   const header = headerOf(frame);
   if (typeof result === 'number') answerEmpty(connection, header, result, 0);
   else connection.later(frame, result, (count) => answerEmpty(connection, header, count, 0), undo);
+}
+
+/** A value as JSON, its length in the header's count. */
+export function answerJson(
+  connection: ServerConnection,
+  frame: Frame,
+  result: object | Promise<object>,
+): void {
+  const header = headerOf(frame);
+  if (result instanceof Promise)
+    connection.later(frame, result, (value) => writeJson(connection, header, value));
+  else writeJson(connection, header, result);
+}
+
+function writeJson(connection: ServerConnection, { type, request }: Header, value: object): void {
+  const text = utf8Of(value);
+  const { writer } = connection.outbox;
+  const at = writer.begin(text.length);
+  fillBytes(writer.words, at, text);
+  writer.end(writer.words, at, type | REPLY_BIT, 0, request, 0, 0, text.length, 0);
 }
 
 export function answerEmpty(

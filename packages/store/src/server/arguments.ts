@@ -10,6 +10,7 @@ import {
   padded,
   RefillError,
 } from '@refill/interface';
+import type { ServerConnection } from './connection.ts';
 
 /** Throws `ERR_PROTOCOL` for a header that no client of this version writes. */
 export function checkHeader(frame: Frame): void {
@@ -20,6 +21,16 @@ export function checkHeader(frame: Frame): void {
   if (frame.words[frame.at + FRAME_WORD.zero] !== 0) {
     throw new RefillError('ERR_PROTOCOL', 'the reserved word of a header is not zero');
   }
+}
+
+/** Throws `ERR_NAMESPACE_UNKNOWN` unless this connection opened the frame's namespace. */
+export function checkNamespace(connection: ServerConnection, frame: Frame): void {
+  if (connection.namespaces.has(frame.namespace)) return;
+  throw new RefillError(
+    'ERR_NAMESPACE_UNKNOWN',
+    `namespace ${frame.namespace} was not opened on this connection`,
+    { fix: 'Open it first: namespaces belong to a connection' },
+  );
 }
 
 /** Throws `ERR_PROTOCOL` unless the body is as long as `count` entries of `entryBytes` make it. */

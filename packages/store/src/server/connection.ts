@@ -37,7 +37,12 @@ export interface ConnectionParts {
 }
 
 /** Frames that are not answered; they carry request 0. */
-const WITHOUT_REPLY: ReadonlySet<number> = new Set([FRAME.abort, FRAME.release, FRAME.cancel]);
+const WITHOUT_REPLY: ReadonlySet<number> = new Set([
+  FRAME.abort,
+  FRAME.release,
+  FRAME.cancel,
+  FRAME.releaseFill,
+]);
 
 /** A request that has not been answered. */
 interface Underway {

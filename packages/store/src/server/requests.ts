@@ -6,6 +6,8 @@ import {
   fillBytes,
   jsonOf,
   KEY_BYTES,
+  LOCATE_NODES_DEFAULT,
+  LOOKUP_ROW_WORDS,
   PUT_ROW_WORDS,
   READ_ROW,
   READ_ROW_WORDS,
@@ -14,12 +16,12 @@ import {
   RESERVE_ROW,
   RESERVE_ROW_WORDS,
   RESERVE_STATUS,
-  RefillError,
   ROW_STATUS,
   utf8Of,
 } from '@refill/interface';
-import { answerCount, answerEmpty, answerRows, headerOf, slotsOf } from './answers.ts';
-import { checkBody, checkRows, deadlineOf } from './arguments.ts';
+import { acquireFill } from './acquire-fill.ts';
+import { answerCount, answerEmpty, answerJson, answerRows, headerOf, slotsOf } from './answers.ts';
+import { checkBody, checkNamespace, checkRows, deadlineOf } from './arguments.ts';
 import type { ServerConnection } from './connection.ts';
 import { namespaceRequest } from './namespace-request.ts';
 import { registerRegion } from './region-requests.ts';
@@ -159,11 +161,42 @@ export const HANDLERS: readonly (Handler | undefined)[] = tableOf({
   },
   [FRAME.status]: (connection, frame) => {
     checkBody(frame, 0);
-    const text = utf8Of(connection.parts.node.status());
-    const { writer } = connection.outbox;
-    const at = writer.begin(text.length);
-    fillBytes(writer.words, at, text);
-    writer.end(writer.words, at, frame.type | REPLY_BIT, 0, frame.request, 0, 0, text.length, 0);
+    answerJson(connection, frame, connection.parts.node.status());
+  },
+  [FRAME.lookup]: (connection, frame) => {
+    const keys = keysOf(connection, frame);
+    const { session } = connection;
+    answerRows(connection, frame, LOOKUP_ROW_WORDS, (rows) =>
+      session.lookup(frame.namespace, keys, frame.count, rows),
+    );
+  },
+  [FRAME.locate]: (connection, frame) => {
+    const keys = keysOf(connection, frame);
+    const limit = frame.argument === 0 ? LOCATE_NODES_DEFAULT : frame.argument;
+    const deadlineMs = deadlineOf(frame);
+    answerJson(
+      connection,
+      frame,
+      connection.session.locate(frame.namespace, keys, frame.count, limit, deadlineMs),
+    );
+  },
+  [FRAME.explain]: (connection, frame) => {
+    const keys = keysOf(connection, frame);
+    answerJson(connection, frame, connection.session.explain(frame.namespace, keys, frame.count));
+  },
+  [FRAME.acquireFill]: acquireFill,
+  [FRAME.awaitFill]: (connection, frame) => {
+    const keys = keysOf(connection, frame);
+    const deadlineMs = deadlineOf(frame);
+    answerCount(
+      connection,
+      frame,
+      connection.session.awaitFill(frame.namespace, keys, frame.count, deadlineMs),
+    );
+  },
+  [FRAME.releaseFill]: (connection, frame) => {
+    checkBody(frame, 0);
+    connection.session.releaseFill(frame.argument);
   },
   [FRAME.registerRegion]: registerRegion,
   [FRAME.unregisterRegion]: (connection, frame) => {
@@ -189,15 +222,6 @@ function tableOf(handlers: Record<number, Handler>): readonly (Handler | undefin
 
 function durabilityOf(frame: Frame): 'memory' | 'shared' {
   return (frame.flags & FRAME_FLAG.shared) === 0 ? 'memory' : 'shared';
-}
-
-function checkNamespace(connection: ServerConnection, frame: Frame): void {
-  if (connection.namespaces.has(frame.namespace)) return;
-  throw new RefillError(
-    'ERR_NAMESPACE_UNKNOWN',
-    `namespace ${frame.namespace} was not opened on this connection`,
-    { fix: 'Open it first: namespaces belong to a connection' },
-  );
 }
 
 function keysOf(connection: ServerConnection, frame: Frame): Uint32Array {

@@ -18,9 +18,12 @@ export interface Candidate {
 export interface ReadPlan {
   /** For each row the index of its source among the candidates; -1 when none may hold it. */
   readonly sourceOf: Int16Array;
-  /** For each candidate, milliseconds until it would have delivered its share, and the bytes of it. */
+  /** For each row, milliseconds until its source would have delivered it and all that it delivers before. */
+  readonly readyMs: Float64Array;
+  /** For each candidate, milliseconds until it would have delivered its share, and the bytes and blocks of it. */
   readonly finishMs: Float64Array;
   readonly bytes: Float64Array;
+  readonly blocks: Uint32Array;
 }
 
 /**
@@ -31,11 +34,10 @@ export interface ReadPlan {
  */
 export function planReads(rows: Uint32Array, count: number, candidates: readonly Candidate[]): ReadPlan {
   const sourceOf = new Int16Array(count).fill(-1);
-  const finishMs = Float64Array.from(
-    candidates,
-    ({ gauge, isSuspended }) => gauge.readyMs() + (isSuspended ? SUSPENDED_MS : 0),
-  );
+  const readyMs = new Float64Array(count);
+  const finishMs = Float64Array.from(candidates, ({ gauge }) => gauge.readyMs());
   const bytes = new Float64Array(candidates.length);
+  const blocks = new Uint32Array(candidates.length);
   for (let from = 0; from < count; ) {
     const holders = holdersOf(rows, from, candidates);
     let chunkBytes = lengthOf(rows, from);
@@ -45,13 +47,17 @@ export function planReads(rows: Uint32Array, count: number, candidates: readonly
     }
     const best = earliest(holders, chunkBytes, candidates, finishMs);
     if (best >= 0) {
-      finishMs[best]! += candidates[best]!.gauge.transferMs(chunkBytes);
+      for (let i = from; i < to; i++) {
+        finishMs[best]! += candidates[best]!.gauge.transferMs(lengthOf(rows, i));
+        readyMs[i] = finishMs[best]!;
+      }
       bytes[best]! += chunkBytes;
+      blocks[best]! += to - from;
       sourceOf.fill(best, from, to);
     }
     from = to;
   }
-  return { sourceOf, finishMs, bytes };
+  return { sourceOf, readyMs, finishMs, bytes, blocks };
 }
 
 function lengthOf(rows: Uint32Array, index: number): number {
@@ -77,7 +83,8 @@ function earliest(
   let bestMs = Number.POSITIVE_INFINITY;
   for (let i = 0; i < candidates.length; i++) {
     if ((holders & (1 << i)) === 0) continue;
-    const atMs = finishMs[i]! + candidates[i]!.gauge.transferMs(bytes);
+    const { gauge, isSuspended } = candidates[i]!;
+    const atMs = finishMs[i]! + gauge.transferMs(bytes) + (isSuspended ? SUSPENDED_MS : 0);
     if (atMs < bestMs) [best, bestMs] = [i, atMs];
   }
   return best;

@@ -1,4 +1,4 @@
-import type { Clock, SourceStatus } from '@refill/interface';
+import type { Clock, ReadSource } from '@refill/interface';
 import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS } from '../shared-tier.ts';
 import type { BlockSource, SourceTier } from './block-source.ts';
 import { hedgedRead, type Slots } from './hedged-read.ts';
@@ -31,6 +31,14 @@ export interface ReadSourcesParts {
   /** Reads from the memory of the member with this slot; `undefined` when it is gone or this node itself. */
   peer(slot: number): BlockSource | undefined;
   slots: Slots;
+}
+
+/** A read that was planned and not made. */
+export interface ReadEstimate {
+  /** For each row the index of its source in `sources`, -1 when none may hold it, and milliseconds until it is there. */
+  readonly sourceOf: Int16Array;
+  readonly readyMs: Float64Array;
+  readonly sources: readonly { name: string; tier: SourceTier; blocks: number; bytes: number; ms: number }[];
 }
 
 export interface ReadSourcesCounters {
@@ -129,19 +137,22 @@ export class ReadSources {
     return Math.max(LATE_MS_MIN, LATE_FACTOR * gauge.estimateMs(bytes));
   }
 
-  /** What would be read from where, without reading: milliseconds and bytes by source. */
-  estimate(
-    rows: Uint32Array,
-    count: number,
-  ): { name: string; tier: SourceTier; bytes: number; ms: number }[] {
+  /** What would be read from where, and when each block would be there, without reading. */
+  plan(rows: Uint32Array, count: number): ReadEstimate {
     const candidates = this.#candidates(rows, count);
-    const { finishMs, bytes } = planReads(rows, count, candidates);
-    return candidates
-      .map(({ source }, i) => ({ name: source.name, tier: source.tier, bytes: bytes[i]!, ms: finishMs[i]! }))
-      .filter((share) => share.bytes > 0);
+    const { sourceOf, readyMs, finishMs, bytes, blocks } = planReads(rows, count, candidates);
+    const sources = candidates.map(({ source: { name, tier } }, i) => ({
+      name,
+      tier,
+      blocks: blocks[i]!,
+      bytes: bytes[i]!,
+      ms: finishMs[i]!,
+    }));
+    return { sourceOf, readyMs, sources };
   }
 
-  readings(): SourceStatus[] {
+  /** How every source stands that was ever asked or planned with. */
+  readings(): ReadSource[] {
     const nowMs = this.#parts.clock.nowMs();
     return [...this.#gauges].map(([name, gauge]) => ({
       name,
