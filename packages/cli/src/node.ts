@@ -11,8 +11,8 @@ import {
   peerSources,
   serveNode,
 } from '@refill/store';
-import { joinCluster, type Membership } from './cluster/join.ts';
-import { isInCluster } from './cluster/open-control.ts';
+import type { joinCluster, Membership } from './cluster/join.ts';
+import { isInCluster } from './cluster/roles.ts';
 import type { Config } from './config/fields.ts';
 import { loadConfig, refuseUnknown } from './config/load.ts';
 import { createLog } from './log.ts';
@@ -68,7 +68,7 @@ async function start(config: Config, log: Logger, unwind: Unwind): Promise<Runni
   const [clock, chance] = [systemClock, systemChance];
   const { opened, local, epoch, formerNodes } = await openMetadata(config, log, unwind);
   const { root, paths, io } = opened;
-  const membership = isInCluster(config) ? await joinCluster(config, opened, local, log, unwind) : undefined;
+  const membership = isInCluster(config) ? await join(config, opened, local, log, unwind) : undefined;
   const directory = membership?.directory ?? local!;
   const arena = createArena(io);
   const parts = { io, directory, scratch: arena.scratch, clock, chance, log: log.newScope('store') };
@@ -136,6 +136,12 @@ async function openMetadata(
   const opened = await openParts(config, log, unwind);
   const { epoch, formerNodes } = await recoverRoot(config, opened, log);
   return { opened, local: opened.directory, epoch, formerNodes };
+}
+
+/** libp2p takes half a second of CPU to load, which a node that is alone does without. */
+async function join(...args: Parameters<typeof joinCluster>): Promise<Membership> {
+  const { joinCluster } = await import('./cluster/join.ts');
+  return joinCluster(...args);
 }
 
 function peersOf(

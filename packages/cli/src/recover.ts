@@ -1,6 +1,6 @@
 import type { Logger } from '@libp2p/interface';
 import { createArena, recoverSegments } from '@refill/store';
-import { isInCluster } from './cluster/open-control.ts';
+import { isInCluster } from './cluster/roles.ts';
 import type { Config } from './config/fields.ts';
 import { takeFormerName } from './identity.ts';
 import type { OpenParts } from './parts.ts';

@@ -7,9 +7,7 @@ import {
   type SmallFiles,
 } from '@refill/interface';
 import { controlChannel } from '@refill/metadata';
-
-/** The card of whoever has the metadata lies under this name among those of the nodes. */
-export const SERVICE_CARD = 'metadata';
+import { SERVICE_CARD } from './roles.ts';
 
 /** Where the metadata service is: as the configuration says, or as its card on the shared file system does. */
 export async function findService(

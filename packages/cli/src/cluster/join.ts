@@ -13,8 +13,9 @@ import type { Config } from '../config/fields.ts';
 import type { RootParts } from '../parts.ts';
 import { systemChance, systemClock } from '../system-clock.ts';
 import type { Unwind } from '../unwind.ts';
-import { SERVICE_CARD, serviceChannel } from './find-service.ts';
+import { serviceChannel } from './find-service.ts';
 import { openControl } from './open-control.ts';
+import { SERVICE_CARD } from './roles.ts';
 
 /** A node's place in its cluster: everything that a node alone does without. */
 export interface Membership {

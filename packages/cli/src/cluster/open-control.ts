@@ -11,11 +11,6 @@ import { systemChance, systemClock } from '../system-clock.ts';
 const SECRET_BYTES_MAX = 4096;
 const LOOPBACK = '127.0.0.1:0';
 
-/** Whether the configuration says that this node shares the root with others. */
-export function isInCluster(config: Config): boolean {
-  return config.listen !== undefined || config.metadata !== 'embedded';
-}
-
 export interface OpenControl {
   identity: Identity;
   /** Not started; its protocols are registered before it is. */
