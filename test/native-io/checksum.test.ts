@@ -45,7 +45,10 @@ levels.forEach((name, level) => {
   t.test(`${name} agrees with the table on long buffers`, async (t) => {
     const bytes = new Uint8Array(300_000);
     for (let i = 0; i < bytes.length; i++) bytes[i] = (Math.imul(i, 2246822519) >>> 11) & 255;
-    for (const length of [4095, 4096, 65_536, 65_537, 299_999, 300_000]) {
+    for (const length of [
+      4095, 4096, 16_383, 16_384, 16_385, 32_767, 32_768, 32_831, 33_792, 65_535, 65_536, 65_537, 98_304,
+      299_999, 300_000,
+    ]) {
       const part = bytes.subarray(300_000 - length);
       t.equal(native.checksum(part, level), native.checksum(part, 0));
     }

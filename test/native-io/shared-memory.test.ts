@@ -69,6 +69,34 @@ for (const engine of ['io_uring', 'threads'] as const) {
     await io.stop();
   });
 
+  t.test(`${engine}: copies of every length, aligned or not, bring the bytes of their source`, async (t) => {
+    const io = await createBlockIO({ root: t.testdir({}), arenaBytes: 4 * MIB, engine });
+    const shared = createSharedMemory(2 * MIB);
+    const region = await io.attachRegion({ fd: shared.fd }, 2 * MIB);
+    const [source, target] = [shared.panes[0]!, io.panes[0]!];
+    for (let i = 0; i < source.length; i++) source[i] = (Math.imul(i, 2654435761) >>> 13) & 255;
+    for (const length of [1, 4096, 65_536, 262_143, 262_144, 262_145, 278_528, MIB + 4097])
+      for (const [from, to] of [
+        [0, 0],
+        [4096, 64],
+        [1, 0],
+        [0, 33],
+      ] as const) {
+        target.fill(0, 0, 2 * MIB);
+        const batch = createIoBatch(1);
+        setIoCopySource(batch, pushIo(batch, IO_OP.copy, 0, 0, 0, 0, to, length), region, from);
+        await io.submit(batch, { lane: 'read', ...within });
+        const copied = Buffer.compare(target.subarray(to, to + length), source.subarray(from, from + length));
+        const around = target.subarray(to + length, to + length + 4096).every((byte) => byte === 0);
+        if (resultOf(batch, 0) !== length || copied !== 0 || !around || (to > 0 && target[to - 1] !== 0))
+          return t.fail(`${length} bytes from ${from} to ${to}`);
+      }
+    io.detachRegion(region);
+    shared.free();
+    await io.stop();
+    t.pass();
+  });
+
   t.test(`${engine}: a client that shrinks its region under us costs an error, not the node`, async (t) => {
     const root = t.testdir({});
     const io = await createBlockIO({ root, arenaBytes: 4 * MIB, engine });
@@ -78,15 +106,16 @@ for (const engine of ['io_uring', 'threads'] as const) {
     const fd = openSync(path, 'r+');
     ftruncateSync(fd, 0);
     const file = await io.open('data', { create: true, write: true, direct: true, sizeBytes: MIB });
-    const batch = createIoBatch(4);
+    const batch = createIoBatch(5);
     pushIo(batch, IO_OP.checksum, IO_FLAG.unbound, 0, 0, region, 0, 65_536);
     setIoCopySource(batch, pushIo(batch, IO_OP.copy, 0, 0, 0, 0, 0, 65_536), region, 0);
     pushIo(batch, IO_OP.write, 0, file, 0, region, 0, 65_000);
     pushIo(batch, IO_OP.read, 0, file, 65_536, region, 0, 65_536);
+    setIoCopySource(batch, pushIo(batch, IO_OP.copy, 0, 0, 0, 0, 0, 512 * 1024), region, 0);
     await io.submit(batch, { lane: 'write', ...within });
     t.strictSame(
-      [0, 1, 2, 3].map((index) => resultOf(batch, index)),
-      Array(4).fill(-EFAULT),
+      [0, 1, 2, 3, 4].map((index) => resultOf(batch, index)),
+      Array(5).fill(-EFAULT),
     );
     closeSync(fd);
     await io.stop();

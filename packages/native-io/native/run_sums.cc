@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "checksum.h"
+#include "copy.h"
 #include "guard.h"
 #include "run.h"
 
@@ -74,11 +75,12 @@ void BatchRun::compute(Piece& piece) {
   const bool alive = guarded([&] {
     if (in.opcode == kCopy) {
       const uint8_t* from = op.source->base + join(in.sourceOffset);
+      if (!sums) return copyBlock(op.base, from, op.length);
       // In steps that stay in the nearest cache, so that the checksum reads each byte from there.
       for (uint32_t at = 0; at < op.length; at += kStep) {
         const uint32_t bytes = std::min(kStep, op.length - at);
         memmove(op.base + at, from + at, bytes);
-        if (sums) op.crc = crc64(op.crc, op.base + at, bytes);
+        op.crc = crc64(op.crc, op.base + at, bytes);
       }
     } else {
       op.crc = crc64(0, op.base, op.length);

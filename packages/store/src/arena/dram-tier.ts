@@ -10,8 +10,14 @@ const { linked, stored, storing, released, unstored } = BLOCK_FLAG_BITS;
 
 /** Blocks in the arena and the life of each: `docs/internals/arena.md` has the table of its states. */
 export class DramTier extends HeldBlocks {
-  /** Makes `isEvictable` a function without a receiver, made once. */
+  // Functions without a receiver for `makeRoom`, made once: every block that is read needs room.
   readonly #isEvictable = (id: number): boolean => this.isEvictable(id);
+  readonly #victim = (stepsMax: number): number => this.fifo.victim(this.#isEvictable, stepsMax);
+  readonly #evict = (id: number): void => {
+    this.evictions++;
+    if ((this.columns.flags[id]! & unstored) !== 0) this.lost++;
+    this.drop(id);
+  };
   /** What else waits for a quarantined slot: rare, so not a column. */
   readonly #whenReleased = new Map<number, () => void>();
   /** Told when a key comes to lead to a readable block, and when it no longer does. */
@@ -225,18 +231,7 @@ export class DramTier extends HeldBlocks {
   }
 
   #makeRoom(units: number, owner: number): number {
-    return makeRoom(
-      this.arena.allocator,
-      (stepsMax) => this.fifo.victim(this.#isEvictable, stepsMax),
-      this.#isEvictable,
-      (id) => {
-        this.evictions++;
-        if ((this.columns.flags[id]! & unstored) !== 0) this.lost++;
-        this.drop(id);
-      },
-      this.columns.unit,
-      units,
-      owner,
-    );
+    const { allocator } = this.arena;
+    return makeRoom(allocator, this.#victim, this.#isEvictable, this.#evict, this.columns.unit, units, owner);
   }
 }
