@@ -232,6 +232,27 @@ export const MUTATIONS = [
     tests: ['model/node-model.test.ts'],
   },
   {
+    name: 'a segment is closed before the records of its blocks are durable',
+    package: 'metadata',
+    find: 'await this.#engine.write(ops, { durable: true, barrier: true });',
+    replace: 'await this.#engine.write(ops, { durable: true });',
+    tests: ['metadata/crash.test.ts'],
+  },
+  {
+    name: 'a checkpoint is marked whole before its records are durable',
+    package: 'metadata',
+    find: 'await engine.write(ops, { durable: true, barrier: true });',
+    replace: 'await engine.write(ops, { durable: true });',
+    tests: ['metadata/crash.test.ts'],
+  },
+  {
+    name: 'a barrier syncs no log',
+    package: 'metadata',
+    find: 'if (this.#barrier) await this.#syncLogs();',
+    replace: '',
+    tests: ['metadata/level-engine.test.ts'],
+  },
+  {
     name: 'a commit does not look at the epoch',
     package: 'metadata',
     find: 'if (current === epoch) return;',

@@ -2,6 +2,7 @@
 // Builds, lints, checks types, runs the suite on this Node and again on a current LTS, and closes with one line
 // that counts the assertions.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -20,6 +21,24 @@ function step(name, command, args) {
   const good = run(command, args) === 0;
   if (!good) sum.failures.push(name);
   return good;
+}
+
+// Commands that need none of one another, at the same time: a name, the command's arguments, and what it printed last.
+async function steps(commands) {
+  await Promise.all(
+    Object.entries(commands).map(async ([name, args]) => {
+      const child = spawn(process.execPath, args, {
+        cwd: root,
+        env: environment,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      let output = '';
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
+      const [status] = await once(child, 'close');
+      console.log(`\n== ${name}\n${output.trimEnd()}`);
+      if (status !== 0) sum.failures.push(name);
+    }),
+  );
 }
 
 // tap's own reporters repaint the screen, and lose what they hold when the output is a pipe: one line a file and
@@ -88,13 +107,11 @@ const ready =
   step('install', process.execPath, ['scripts/install.mjs']) &&
   step('build', process.execPath, ['scripts/build.mjs']);
 if (ready) {
-  step('lint', process.execPath, [
-    'node_modules/@biomejs/biome/bin/biome',
-    'check',
-    '--diagnostic-level=warn',
-    '.',
-  ]);
-  step('types', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.tap.json']);
+  await steps({
+    lint: ['node_modules/@biomejs/biome/bin/biome', 'check', '--diagnostic-level=warn', '.'],
+    types: ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.tap.json'],
+    'tests to JavaScript': ['scripts/lib/fill-cache.mjs'],
+  });
   await suite(`tests on Node ${process.versions.node}`, process.execPath, passedOn);
 
   const { dependencies } = JSON.parse(readFileSync(join(root, 'test/package.json'), 'utf8'));

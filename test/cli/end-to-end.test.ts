@@ -117,6 +117,14 @@ t.test('files that cannot be read or written are errors of usage with their code
   });
   t.match(await refused('put', 'one', place.base), { code: 2, stderr: /cannot be read \(EISDIR\)/ });
   t.match(await refused('put', 'one'), { code: 0 });
+  t.match(await refused('put', 'one', '--namespace', 'a b'), {
+    code: 2,
+    stderr: /ERR_INVALID_ARGUMENT: fingerprint\.name must match .* got "a b"\. Mend --namespace/,
+  });
+  t.match(await refused('put', 'one', '--dtype', 'fp8'), {
+    code: 1,
+    stderr: /ERR_FINGERPRINT_MISMATCH: .* dtype is "uint8" there, "fp8" was asked for\. Ask with/,
+  });
   t.match(await refused('get', 'one', '/nonexistent/file'), {
     code: 2,
     stderr: /ERR_INVALID_ARGUMENT: \/nonexistent\/file cannot be written \(ENOENT\)/,

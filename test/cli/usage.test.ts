@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, errorLine, exitCodeOf, VERSION } from '@refill/cli';
@@ -54,7 +54,8 @@ t.test('wrong usage exits with 2, one line and what was meant', async (t) => {
     [['locate'], /missing required argument 'keys'/],
     [['locate', 'k', '--limit', '65'], /Give a whole number from 1 to 64/],
     [['explain'], /required option '--read <keys...>' not specified/],
-    [['put', 'k', '--socket', join(base, 's')], /a block is 1 to 268435456 bytes, standard input has 0/],
+    [['put', 'k', '/dev/zero', '--socket', join(base, 's')], /\/dev\/zero has more\. Split what is longer/],
+    [['put', 'k', '--socket', join(base, 's')], /a block is 1 to 268435456 bytes, standard input has none/],
   ];
   for (const [args, message] of cases) {
     const { code, stderr, stdout } = await runRefill(args);
@@ -90,6 +91,20 @@ t.test('a directory that is no root is named when a node shall serve it', async 
   const { code, stderr } = await runRefill(['serve', '--root', tmpdir(), '--state', join(base, 'state')]);
   t.equal(code, 1);
   t.match(stderr, /ERR_NOT_A_ROOT: .* is not empty/);
+});
+
+t.test('a root of a newer format is refused, and nothing in it is changed', async (t) => {
+  const root = mkdtempSync(join(base, 'newer-'));
+  writeFileSync(join(root, 'refill.json'), '{"format":2,"clusterId":"0123456789abcdef"}');
+  for (const command of ['serve', 'rebuild', 'status']) {
+    const { code, stderr } = await runRefill([command, '--root', root]);
+    t.equal(code, 1, command);
+    t.match(
+      stderr,
+      /ERR_ROOT_TOO_NEW: .* has format 2, this version knows up to 1\. Install a newer version/,
+    );
+  }
+  t.same(readdirSync(root), ['refill.json']);
 });
 
 t.test('errors are one line with their code once', async (t) => {

@@ -167,8 +167,24 @@ t.test('wrong arguments are refused by name before anything is sent', async (t) 
   await t.rejects(kv.put({ key: short }, payload(1, 1)), { message: /blocks\[0\]\.key must be 32 bytes/ });
   await t.rejects(kv.put({ key }, new Uint8Array(0)), {
     name: 'RangeError',
-    message: /bytes.length must be/,
+    message: /blocks\[0\]\.bytes\.length must be .* from 1 to 268435456, got 0; .* leave empty ones out/,
   });
+  // Longer than any block, without the memory for it.
+  const long = Object.defineProperty(payload(1, 1), 'length', { value: 2 ** 28 + 1 });
+  await t.rejects(kv.put({ key }, long), {
+    name: 'RangeError',
+    message: /bytes\.length must be .* got 268435457; split larger blocks/,
+  });
+  const region = {} as never;
+  const wrongLists: [call: Promise<unknown>, message: RegExp][] = [
+    [kv.putMany(null as never), /blocks must be a list of \{key, bytes\}, got null/],
+    [kv.putMany({ key, bytes: short } as never), /blocks must be a list .* a single block goes to put\(\)/],
+    [kv.putMany([undefined as never]), /blocks\[0\] must be an object \{key, bytes, ...\}, got undefined/],
+    [kv.reserveMany(7 as never), /blocks must be a list, got 7/],
+    [kv.putFrom(region, 'x' as never), /blocks must be a list, got x/],
+    [kv.getInto(region, [key], undefined as never), /places must be a list, got undefined/],
+  ];
+  for (const [call, message] of wrongLists) await t.rejects(call, { name: 'TypeError', message });
   await t.rejects(kv.put({ key }, 'text' as unknown as Uint8Array), {
     message: /blocks\[0\]\.bytes must be/,
   });

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { REGIONS_PER_CLIENT_MAX } from '@refill/interface';
 import t from 'tap';
 import { FINGERPRINT, keys, payload, serveDouble } from '../fixtures/served-double.ts';
@@ -47,6 +48,15 @@ t.test('a region is registered by a passed descriptor', async (t) => {
   await region.unregister();
 });
 
+t.test("a relative path is resolved in the client's working directory, not in the node's", async (t) => {
+  const { node, connect } = await serveDouble(t);
+  const store = await connect();
+  node.regionMemory.set(resolve('engine.mmap'), new Uint8Array(4096));
+  const region = await store.registerRegion({ path: './shm/../engine.mmap' }, 4096);
+  t.equal(region.sizeBytes, 4096);
+  await region.unregister();
+});
+
 t.test('places outside a region and regions of elsewhere are refused', async (t) => {
   const { node, server, connect } = await serveDouble(t);
   const store = await connect();
@@ -59,6 +69,10 @@ t.test('places outside a region and regions of elsewhere are refused', async (t)
   await t.rejects(at(-1, 1), { name: 'RangeError', message: /places\[0\]\.offsetBytes/ });
   await t.rejects(at(0.5, 1), RangeError);
   await t.rejects(at(0, -1), RangeError);
+  await t.rejects(kv.getInto(region, [ALL[0]!], [null as never]), {
+    name: 'TypeError',
+    message: /places\[0\] must be an object \{offsetBytes, lengthBytes\}, got null/,
+  });
   await t.rejects(kv.getInto(region, ALL, []), { message: /3 keys, 0 places/ });
   await t.rejects(kv.getInto({} as never, [ALL[0]!], [{ offsetBytes: 0, lengthBytes: 1 }]), TypeError);
   const outside = [{ key: ALL[0]!, offsetBytes: 4096, lengthBytes: 1 }];

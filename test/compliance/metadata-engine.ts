@@ -99,9 +99,7 @@ export function metadataEngineCompliance(t: Test, create: (t: Test) => MetadataE
       else if (applies && value !== undefined) model.set(name, value);
       const call = engine.write(
         [{ key: bytes(name), value: value === undefined ? undefined : bytes(value), expect }],
-        {
-          durable: random() < 0.2,
-        },
+        { durable: random() < 0.2, barrier: random() < 0.1 },
       );
       calls.push(
         call.then(([result]) => {

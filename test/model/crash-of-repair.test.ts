@@ -74,6 +74,7 @@ class Root {
     const mine = (): boolean => this.world === world;
     engine.onCall = async () => {
       if (!mine() || this.#dies()) await new Promise(() => {});
+      if (this.random() < 0.1) engine.inner.rollLog();
     };
     await world.boot({
       fault: (op) => {

@@ -1,4 +1,13 @@
-import { type BlockNamespace, type BlockStore, KEY_BYTES, type Key, keyOf } from '@refill/interface';
+import {
+  type BlockNamespace,
+  type BlockStore,
+  completeFingerprint,
+  type Fingerprint,
+  KEY_BYTES,
+  type Key,
+  keyOf,
+  RefillError,
+} from '@refill/interface';
 import type { Command } from 'commander';
 import { wholeFlag } from './options.ts';
 
@@ -15,14 +24,26 @@ export function addNamespaceFlags(command: Command): Command {
 
 /** The namespace that the flags name, made when it is new. */
 export function openNamespace(store: BlockStore, options: Record<string, unknown>): Promise<BlockNamespace> {
-  return store.namespace({
-    name: options.namespace as string,
-    owner: options.owner as string,
-    model: options.model as string,
-    dtype: options.dtype as string,
-    layout: options.layout as string,
-    tokensPerBlock: options.tokensPerBlock as number,
-  });
+  return store.namespace(fingerprintOf(options));
+}
+
+/** Throws `ERR_INVALID_ARGUMENT`, a usage error, for what no fingerprint can hold. */
+function fingerprintOf(options: Record<string, unknown>): Fingerprint {
+  try {
+    return completeFingerprint({
+      name: options.namespace as string,
+      owner: options.owner as string,
+      model: options.model as string,
+      dtype: options.dtype as string,
+      layout: options.layout as string,
+      tokensPerBlock: options.tokensPerBlock as number,
+    });
+  } catch (cause) {
+    throw new RefillError('ERR_INVALID_ARGUMENT', (cause as Error).message, {
+      cause,
+      fix: 'Mend --namespace, --owner, --model, --dtype, --layout or --tokens-per-block',
+    });
+  }
 }
 
 /** 64 hexadecimal digits are a key; anything else is hashed to one. */

@@ -1,6 +1,4 @@
-import { createConnect } from '@refill/client';
 import type { BlockStore, RefillError } from '@refill/interface';
-import { sharedMemory } from '@refill/native-io';
 import type { Config } from './config/fields.ts';
 import { nodePaths } from './config/paths.ts';
 import { EXIT, ExitError } from './exit-codes.ts';
@@ -10,13 +8,16 @@ import { systemChance, systemClock } from './system-clock.ts';
 
 const CONNECT_DEADLINE_MS = 5_000;
 
-/** The SDK of the real parts of this machine. */
-const connect = createConnect({
-  sharedMemory,
-  clock: systemClock,
-  chance: systemChance,
-  warn: (message) => process.emitWarning(message),
-});
+/** Connects with the SDK, of the real parts of this machine. */
+async function connect(socketPath: string): Promise<BlockStore> {
+  const [{ createConnect }, { sharedMemory }] = await Promise.all([
+    import('@refill/client'),
+    import('@refill/native-io'),
+  ]);
+  const warn = (message: string): void => process.emitWarning(message);
+  const connectTo = createConnect({ sharedMemory, clock: systemClock, chance: systemChance, warn });
+  return connectTo({ socketPath, deadlineMs: CONNECT_DEADLINE_MS });
+}
 
 /** The socket of the node that serves the configured root on this machine. An `ExitError` of code 3 when that cannot be told. */
 export async function findSocket(config: Config): Promise<string> {
@@ -36,7 +37,7 @@ export async function findSocket(config: Config): Promise<string> {
 export async function connectToNode(config: Config): Promise<BlockStore> {
   const socketPath = await findSocket(config);
   try {
-    return await connect({ socketPath, deadlineMs: CONNECT_DEADLINE_MS });
+    return await connect(socketPath);
   } catch (error) {
     if (exitCodeOf(error) !== EXIT.unreachable && (error as RefillError).code !== 'ERR_DEADLINE') throw error;
     throw new ExitError(

@@ -24,7 +24,9 @@ Exit codes:
 Configuration comes from flags, then the environment (REFILL_ROOT, REFILL_ARENA_BYTES, ...), then a YAML file
 (--config, ./refill.yaml or ~/.config/refill/refill.yaml), then defaults.`;
 
-/** The whole command line. Usage errors are thrown as `CommanderError` after they were printed. */
+/**
+ * The whole command line. Commands load what they work with (a node, the SDK) when they run: help and usage errors take
+ * none of it. Usage errors are thrown as `CommanderError` after they were printed. */
 export function createProgram(): Command {
   const program = new Command('refill')
     .description('A key-value store for the KV cache of LLM inference, on a shared file system.')

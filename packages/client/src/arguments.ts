@@ -35,6 +35,32 @@ export function keyCount(keys: Keys): number {
   return checkCount(keys.length, 'keys');
 }
 
+/** A list of at most 16,384 objects; answers how many. */
+export function checkList(list: unknown, field: string): number {
+  if (!Array.isArray(list))
+    throw new TypeError(`${field} must be a list, got ${String(list)}; one goes in a list: [it]`);
+  return checkCount(list.length, field);
+}
+
+function checkObject(value: unknown, field: string, shape: string): void {
+  if (typeof value === 'object' && value !== null) return;
+  throw new TypeError(`${field} must be an object ${shape}, got ${String(value)}`);
+}
+
+/** What `putMany` takes: blocks of any number, each with bytes of a block's length. */
+export function checkPuts(blocks: unknown): void {
+  if (!Array.isArray(blocks)) {
+    throw new TypeError(
+      `blocks must be a list of {key, bytes}, got ${String(blocks)}; a single block goes to put()`,
+    );
+  }
+  for (const [i, block] of (blocks as { bytes?: unknown }[]).entries()) {
+    checkObject(block, `blocks[${i}]`, '{key, bytes, ...}');
+    checkBytes(block.bytes, `blocks[${i}].bytes`);
+    checkLength(block.bytes.length, `blocks[${i}].bytes.length`);
+  }
+}
+
 export function checkCount(count: number, field: string): number {
   if (count <= KEYS_PER_CALL_MAX) return count;
   throw new RangeError(
@@ -65,9 +91,7 @@ export function writePutRow(
   tokensPerBlock: number,
   field: string,
 ): void {
-  if (typeof block !== 'object' || block === null) {
-    throw new TypeError(`${field} must be an object {key, ...}, got ${String(block)}`);
-  }
+  checkObject(block, field, '{key, ...}');
   const bytes = new Uint8Array(words.buffer, words.byteOffset + at * 4, PUT_ROW_WORDS * 4);
   assertKey(block.key, `${field}.key`);
   bytes.set(block.key, PUT_ROW.key * 4);
@@ -89,6 +113,7 @@ export function writePlace(
   regionBytes: number,
   field: string,
 ): void {
+  checkObject(place, field, '{offsetBytes, lengthBytes}');
   const { offsetBytes, lengthBytes } = place;
   if (!Number.isSafeInteger(offsetBytes) || offsetBytes < 0) {
     throw new RangeError(`${field}.offsetBytes must be a whole number from 0, got ${String(offsetBytes)}`);
@@ -122,7 +147,8 @@ export function checkLength(lengthBytes: number, field: string): number {
     return lengthBytes;
   }
   throw new RangeError(
-    `${field} must be a whole number from ${BLOCK_BYTES_MIN} to ${BLOCK_BYTES_MAX}, got ${String(lengthBytes)}`,
+    `${field} must be a whole number from ${BLOCK_BYTES_MIN} to ${BLOCK_BYTES_MAX}, got ${String(lengthBytes)}; ` +
+      'split larger blocks, leave empty ones out',
   );
 }
 

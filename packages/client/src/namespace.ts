@@ -30,9 +30,8 @@ import {
 } from '@refill/interface';
 import { adviseRead, checkRate } from './advice.ts';
 import {
-  checkBytes,
-  checkCount,
-  checkLength,
+  checkList,
+  checkPuts,
   isShared,
   type Keys,
   keyCount,
@@ -70,10 +69,7 @@ export class ClientNamespace implements BlockNamespace {
   async putMany(blocks: readonly Put[], options?: PutOptions): Promise<PutOutcome[]> {
     isShared(options);
     const remaining = new Remaining(this.#open.link.parts.clock, options);
-    for (const [i, block] of blocks.entries()) {
-      checkBytes(block.bytes, `blocks[${i}].bytes`);
-      checkLength(block.bytes.length, `blocks[${i}].bytes.length`);
-    }
+    checkPuts(blocks);
     if (blocks.length === 0) return [];
     const connection = await this.#open.use(options);
     const { tokensPerBlock } = this.fingerprint;
@@ -86,7 +82,7 @@ export class ClientNamespace implements BlockNamespace {
     options?: PutOptions,
   ): Promise<PutOutcome[]> {
     const flags = isShared(options) ? FRAME_FLAG.shared : 0;
-    const count = checkCount(blocks.length, 'blocks');
+    const count = checkList(blocks, 'blocks');
     if (count === 0) return [];
     const remaining = new Remaining(this.#open.link.parts.clock, options);
     const connection = await this.#open.use(options);
@@ -116,8 +112,7 @@ export class ClientNamespace implements BlockNamespace {
     blocks: readonly (BlockInfo & { lengthBytes: number })[],
     options?: CallOptions,
   ): Promise<(Reservation | undefined)[]> {
-    checkCount(blocks.length, 'blocks');
-    if (blocks.length === 0) return [];
+    if (checkList(blocks, 'blocks') === 0) return [];
     const remaining = new Remaining(this.#open.link.parts.clock, options);
     const connection = await this.#open.use(options);
     const { tokensPerBlock } = this.fingerprint;
@@ -160,7 +155,7 @@ export class ClientNamespace implements BlockNamespace {
     options?: CallOptions,
   ): Promise<IntoOutcome[]> {
     const count = keyCount(keys);
-    if (places.length !== count) {
+    if (checkList(places, 'places') !== count) {
       throw new RangeError(`places must have one entry a key: ${count} keys, ${places.length} places`);
     }
     if (count === 0) return [];

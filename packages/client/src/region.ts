@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import {
   type CallOptions,
   FD_TOKEN_BYTES,
@@ -53,7 +54,10 @@ export class ClientRegion implements Region {
   }
 }
 
-/** Registers a shared-memory file by its path, or by a descriptor that is passed to the node first. */
+/**
+ * Registers a shared-memory file by its path, or by a descriptor that is passed to the node first. A relative path is
+ * one of this process: the node's working directory is another.
+ */
 export async function registerRegion(
   connection: NodeConnection,
   parts: ClientParts,
@@ -64,7 +68,7 @@ export async function registerRegion(
   checkSource(source, sizeBytes);
   const remaining = new Remaining(parts.clock, options);
   let name: Uint8Array;
-  if ('path' in source) name = utf8Of(source.path);
+  if ('path' in source) name = utf8Of(resolve(source.path));
   else {
     name = parts.chance.bytes(new Uint8Array(FD_TOKEN_BYTES));
     const { deadlineMs } = remaining.options();

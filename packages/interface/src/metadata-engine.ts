@@ -37,10 +37,15 @@ export interface MetadataEngine extends Startable {
    * concurrent durable calls share one sync (group commit). With `independent` the caller says that no other
    * independent call under way changes one of these keys to anything else: those may be applied in any order among
    * themselves, still after every other call made before and before every one made after. Such a call has no conditions.
+   * A durable call says nothing of those before it, which a crash may still lose: with `barrier` it survives one only
+   * together with all of them. Such a call is not independent.
    */
-  write(ops: readonly EngineOp[], options?: { durable?: boolean; independent?: boolean }): Promise<boolean[]>;
+  write(
+    ops: readonly EngineOp[],
+    options?: { durable?: boolean; independent?: boolean; barrier?: boolean },
+  ): Promise<boolean[]>;
   /** Records in key order, in chunks; a snapshot as of the call. */
   scan(range: EngineRange): AsyncIterable<readonly (readonly [key: Uint8Array, value: Uint8Array])[]>;
-  /** Deletes a whole range; not atomic, idempotent. */
+  /** Deletes a whole range; not atomic, idempotent; durable when it resolves, with all calls before it. */
   clear(range: EngineRange): Promise<void>;
 }

@@ -2,7 +2,6 @@ import {
   COMMIT_ROW,
   COMMIT_ROW_WORDS,
   ENTRY_NONE,
-  type EngineOp,
   KEY_WORDS,
   LOCATION_ROW,
   LOCATION_ROW_WORDS,
@@ -82,12 +81,7 @@ export class BeyondMemory {
    * that is now the location, 2 if it was so before this call, 0 where another block came first.
    */
   async put(rows: Uint32Array, which: readonly number[], durable: boolean): Promise<Uint8Array> {
-    const writer = new BlockRecordWriter(which.length);
-    const ops: EngineOp[] = which.map((i) => {
-      const at = i * COMMIT_ROW_WORDS;
-      const key = writer.key(rows[at + COMMIT_ROW.namespace]!, rows, at + COMMIT_ROW.key);
-      return { key, value: writer.value(rows, at), expect: { absent: true } };
-    });
+    const ops = recordsOf(rows, which).map((op) => ({ ...op, expect: { absent: true } as const }));
     const results = await this.#engine.write(ops, { durable });
     const lost = results.flatMap((done, i) => (done ? [] : [i]));
     const current = await this.#engine.getMany(lost.map((i) => ops[i]!.key));
@@ -98,6 +92,20 @@ export class BeyondMemory {
     }
     return outcome;
   }
+
+  /** Writes records that are there already, durably: when they were written first they may not have been. */
+  async putAgain(rows: Uint32Array, which: readonly number[]): Promise<void> {
+    await this.#engine.write(recordsOf(rows, which), { durable: true });
+  }
+}
+
+function recordsOf(rows: Uint32Array, which: readonly number[]): { key: Uint8Array; value: Uint8Array }[] {
+  const writer = new BlockRecordWriter(which.length);
+  return which.map((i) => {
+    const at = i * COMMIT_ROW_WORDS;
+    const key = writer.key(rows[at + COMMIT_ROW.namespace]!, rows, at + COMMIT_ROW.key);
+    return { key, value: writer.value(rows, at) };
+  });
 }
 
 function sameRecord(a: Uint8Array, b: Uint8Array): boolean {

@@ -62,22 +62,29 @@ export async function commitBeyondMemory(
   durable: boolean,
 ): Promise<void> {
   const unknown: number[] = [];
+  const known: number[] = [];
   for (let i = 0; i < count; i++) {
     const at = i * COMMIT_ROW_WORDS;
     const entry = index.find(rows[at + COMMIT_ROW.namespace]!, rows, at + COMMIT_ROW.key);
-    if (entry < 0) unknown.push(i);
-    else accepted[i] = liesAt(index, entry, rows, at) ? 1 : 0;
+    if (entry < 0) {
+      unknown.push(i);
+      continue;
+    }
+    accepted[i] = liesAt(index, entry, rows, at) ? 1 : 0;
+    if (accepted[i] === 1) known.push(i);
   }
   const outcome = await beyond.put(rows, unknown, durable);
   const room = hasRoom(index, unknown.length, memoryBudgetBytes);
   for (const [n, i] of unknown.entries()) {
     accepted[i] = outcome[n] === 0 ? 0 : 1;
+    if (outcome[n] === 2) known.push(i);
     if (outcome[n] !== 1) continue;
     const at = i * COMMIT_ROW_WORDS;
     catalogue.count(rows[at + COMMIT_ROW.segment]!, rows[at + COMMIT_ROW.storedBytes]!, 1);
     if (room) index.insert(rows, at, nowSeconds);
     else beyond.blocks++;
   }
+  if (durable) await beyond.putAgain(rows, known);
 }
 
 /** Removes what memory knows of the keys; returns the positions of the others. Changes memory before it returns. */

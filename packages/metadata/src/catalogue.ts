@@ -172,7 +172,10 @@ export class Catalogue {
     return this.#addSegment(segment);
   }
 
-  /** Memory changes first and shuts the door for commits; it opens again should the engine refuse. */
+  /**
+   * Memory changes first and shuts the door for commits; it opens again should the engine refuse. A segment that is not
+   * open is not read by recovery, so its state never survives a crash without the records of its blocks.
+   */
   async moveSegment(segment: LiveSegment, to: SegmentState, endBytes: number): Promise<void> {
     const before = { state: segment.state, endBytes: segment.endBytes };
     Object.assign(segment, { state: to, endBytes });
@@ -180,7 +183,8 @@ export class Catalogue {
     try {
       const { index, namespace, node, epoch, sizeBytes } = segment;
       const fields = { index, id: hex(segment.id), namespace, node, epoch, sizeBytes, state: to, endBytes };
-      await this.#engine.write([{ key: segmentKey(index), value: encodeSmall(fields) }], { durable: true });
+      const ops = [{ key: segmentKey(index), value: encodeSmall(fields) }];
+      await this.#engine.write(ops, { durable: true, barrier: true });
     } catch (error) {
       Object.assign(segment, before);
       this.changes.note(CHANGE.segment, segment.index);

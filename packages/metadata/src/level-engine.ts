@@ -1,5 +1,6 @@
 import { type EngineOp, type EngineRange, type MetadataEngine, RefillError } from '@refill/interface';
 import { Level } from 'level';
+import { syncLogs } from './sync-logs.ts';
 import type { Database } from './write-group.ts';
 import { WriteQueue } from './write-queue.ts';
 
@@ -10,6 +11,8 @@ export interface LevelEngineOptions {
   path: string;
   /** Default 8 MiB. */
   cacheBytes?: number;
+  /** Makes durable what the database at a path has logged, for barriers. Default: on the local disk. */
+  syncLogs?: (path: string) => Promise<void>;
 }
 
 /**
@@ -21,11 +24,14 @@ export class LevelEngine implements MetadataEngine {
   readonly #path: string;
   #db: Database | undefined;
   readonly #cacheBytes: number;
-  readonly #queue = new WriteQueue();
+  readonly #syncLogs: () => Promise<void>;
+  readonly #queue: WriteQueue;
 
-  constructor({ path, cacheBytes = 8 * 1024 * 1024 }: LevelEngineOptions) {
+  constructor({ path, cacheBytes = 8 * 1024 * 1024, syncLogs: sync = syncLogs }: LevelEngineOptions) {
     this.#path = path;
     this.#cacheBytes = cacheBytes;
+    this.#syncLogs = () => sync(path);
+    this.#queue = new WriteQueue(this.#syncLogs);
   }
 
   async start(): Promise<void> {
@@ -54,7 +60,7 @@ export class LevelEngine implements MetadataEngine {
 
   async write(
     ops: readonly EngineOp[],
-    options: { durable?: boolean; independent?: boolean } = {},
+    options: { durable?: boolean; independent?: boolean; barrier?: boolean } = {},
   ): Promise<boolean[]> {
     if (ops.length === 0) return [];
     const db = this.#open;
@@ -86,7 +92,11 @@ export class LevelEngine implements MetadataEngine {
     return new Promise((resolve, reject) => {
       this.#queue.push(db, {
         independent: false,
-        run: async () => resolve(await db.clear(range)),
+        run: async () => {
+          await db.clear(range);
+          await this.#syncLogs();
+          resolve();
+        },
         fail: (error) => reject(writeError(error)),
       });
     });

@@ -39,9 +39,13 @@ export function hasRoom(index: BlockIndex, count: number, memoryBudgetBytes: num
   return index.bytes + count * ENTRY_BYTES + PAGE_BYTES_RESERVED <= memoryBudgetBytes;
 }
 
-/** Notes in the engine that this checkpoint is its whole block index. Durable on return. */
+/**
+ * Notes in the engine that this checkpoint is its whole block index. Durable on return, and never without the records of
+ * those blocks: once the mark is taken back they alone are the index.
+ */
 export async function markCheckpoint(engine: MetadataEngine, manifest: Manifest): Promise<void> {
-  await engine.write([{ key: CHECKPOINT_KEY, value: encodeSmall(manifest) }], { durable: true });
+  const ops = [{ key: CHECKPOINT_KEY, value: encodeSmall(manifest) }];
+  await engine.write(ops, { durable: true, barrier: true });
 }
 
 /**

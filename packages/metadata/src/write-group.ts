@@ -16,7 +16,8 @@ export interface Job {
 const GROUP_OPS_MAX = 16_384;
 
 /**
- * Calls that are written together, with one sync if any of them is durable. A plain group (no condition) fills its
+ * Calls that are written together, with one sync if any of them is durable, whole or not at all: a barrier among them
+ * needs durable only what was written before the group. A plain group (no condition) fills its
  * native batch as calls come in, so that marshalling overlaps with the write before it; a conditional one reads the
  * keys in question first and decides in order.
  */
@@ -33,9 +34,19 @@ export class WriteGroup implements Job {
   }[] = [];
   #count = 0;
   #durable = false;
+  #barrier = false;
+  readonly #syncLogs: () => Promise<void>;
 
-  constructor(db: Database, { conditional, independent }: { conditional: boolean; independent: boolean }) {
+  constructor(
+    db: Database,
+    {
+      conditional,
+      independent,
+      syncLogs,
+    }: { conditional: boolean; independent: boolean; syncLogs: () => Promise<void> },
+  ) {
     this.#batch = db.batch();
+    this.#syncLogs = syncLogs;
     this.independent = independent;
     this.conditional = conditional;
   }
@@ -44,10 +55,14 @@ export class WriteGroup implements Job {
     return this.#count >= GROUP_OPS_MAX;
   }
 
-  add(ops: readonly EngineOp[], durable: boolean): Promise<boolean[]> {
+  add(
+    ops: readonly EngineOp[],
+    { durable, barrier }: { durable: boolean; barrier: boolean },
+  ): Promise<boolean[]> {
     if (!this.conditional) for (const op of ops) this.#append(op);
     this.#count += ops.length;
     this.#durable ||= durable;
+    this.#barrier ||= barrier;
     return new Promise((resolve, reject) => {
       this.#calls.push({ count: ops.length, ops: this.conditional ? ops : [], resolve, reject });
     });
@@ -55,6 +70,7 @@ export class WriteGroup implements Job {
 
   async run(db: Database): Promise<void> {
     const results = this.conditional ? await this.#decide(db) : undefined;
+    if (this.#barrier) await this.#syncLogs();
     await this.#batch.write({ sync: this.#durable } as object);
     for (const [i, { count, resolve }] of this.#calls.entries()) {
       resolve(results?.[i] ?? new Array<boolean>(count).fill(true));

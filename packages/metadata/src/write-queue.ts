@@ -14,23 +14,34 @@ export class WriteQueue {
   /** Whether what runs tolerates company. */
   #beside = false;
   #onIdle: (() => void)[] = [];
+  readonly #syncLogs: () => Promise<void>;
+
+  /** `syncLogs` makes durable what the database has logged. */
+  constructor(syncLogs: () => Promise<void>) {
+    this.#syncLogs = syncLogs;
+  }
 
   write(
     db: Database,
     ops: readonly EngineOp[],
-    { durable = false, independent = false }: { durable?: boolean; independent?: boolean },
+    {
+      durable = false,
+      independent = false,
+      barrier = false,
+    }: { durable?: boolean; independent?: boolean; barrier?: boolean },
   ): Promise<boolean[]> {
     const conditional = ops.some(({ expect }) => expect !== undefined);
     invariant(!(conditional && independent), 'an independent call has no conditions');
+    invariant(!(barrier && independent), 'a barrier depends on every call before it');
     const last = this.#waiting.at(-1);
     const joins =
       last instanceof WriteGroup &&
       last.conditional === conditional &&
       last.independent === independent &&
       !last.full;
-    const group = joins ? last : new WriteGroup(db, { conditional, independent });
+    const group = joins ? last : new WriteGroup(db, { conditional, independent, syncLogs: this.#syncLogs });
     if (!joins) this.#waiting.push(group);
-    const written = group.add(ops, durable);
+    const written = group.add(ops, { durable, barrier });
     this.#pump(db);
     return written;
   }

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import type { IoReport } from '@refill/interface';
 import { RefillError } from '@refill/interface';
-import { NativeBlockIO } from './block-io.ts';
+import type { NativeBlockIO } from './block-io.ts';
 import { errnoName } from './errors.ts';
 import { runJob } from './jobs.ts';
 import { native } from './native.ts';
@@ -86,6 +86,8 @@ export async function createBlockIO(options: BlockIOOptions): Promise<NativeBloc
       arenaBytes,
       checksumBy: native.checksumLevels().at(-1)!,
     };
+    // What starts workers is not loaded for a client, which only maps memory.
+    const { NativeBlockIO } = await import('./block-io.ts');
     const io = new NativeBlockIO({ instance, arena, arenaFd, report, options: resolved });
     await io.start();
     return io;

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
-import { RefillError } from '@refill/interface';
+// Alone: every worker loads this file, and needs none of the rest.
+import { RefillError } from '@refill/interface/errors';
 
 /** Number of a job: a call that runs on a native thread and answers through the handler. */
 export type JobId = number;

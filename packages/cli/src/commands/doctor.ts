@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { examine } from '../doctor/examine.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { EXIT, ExitError } from '../exit-codes.ts';
 import { addConfigFlags, configOf, wholeFlag } from '../options.ts';
@@ -47,6 +46,7 @@ export function addDoctor(program: Command): Command {
 
 async function doctor(options: Record<string, unknown>): Promise<void> {
   const { config } = configOf(options);
+  const { examine } = await import('../doctor/examine.ts');
   const progress = createProgress('doctor', { clock: systemClock, force: options.progress === true });
   const findings = await examine(config.root, {
     second: options.second === undefined ? undefined : resolve(options.second as string),

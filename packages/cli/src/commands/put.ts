@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs/promises';
-import { buffer } from 'node:stream/consumers';
+import { createReadStream } from 'node:fs';
 import { BLOCK_BYTES_MAX, type PutOutcome } from '@refill/interface';
 import { type Command, Option } from 'commander';
 import { addNamespaceFlags, openNamespace, parseKey } from '../block-options.ts';
@@ -33,20 +32,31 @@ export function addPut(program: Command): Command {
   return addConfigFlags(addNamespaceFlags(command), CLIENT_FIELDS);
 }
 
-function read(file: string): Promise<Buffer> {
-  return readFile(file).catch((cause: unknown) => {
-    throw fileError(file, 'read', cause);
-  });
+/** The bytes of a block: of a file or stream that is longer, and may never end, not much more is read. */
+async function read(file: string | undefined): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of file === undefined ? process.stdin : createReadStream(file)) {
+      chunks.push(chunk as Buffer);
+      length += (chunk as Buffer).length;
+      if (length > BLOCK_BYTES_MAX) break;
+    }
+  } catch (cause) {
+    throw fileError(file ?? 'standard input', 'read', cause);
+  }
+  if (length === 0 || length > BLOCK_BYTES_MAX) {
+    throw new ExitError(
+      EXIT.usage,
+      `a block is 1 to ${BLOCK_BYTES_MAX} bytes, ${file ?? 'standard input'} has ${length === 0 ? 'none' : 'more'}. ` +
+        'Split what is longer, leave out what is empty',
+    );
+  }
+  return Buffer.concat(chunks);
 }
 
 async function put(name: string, file: string | undefined, options: Record<string, unknown>): Promise<void> {
-  const bytes = file === undefined || file === '-' ? await buffer(process.stdin) : await read(file);
-  if (bytes.length === 0 || bytes.length > BLOCK_BYTES_MAX) {
-    throw new ExitError(
-      EXIT.usage,
-      `a block is 1 to ${BLOCK_BYTES_MAX} bytes, ${file ?? 'standard input'} has ${bytes.length}`,
-    );
-  }
+  const bytes = await read(file === '-' ? undefined : file);
   await using store = await connectToNode(configOf(options).config);
   const namespace = await openNamespace(store, options);
   const key = parseKey(name);

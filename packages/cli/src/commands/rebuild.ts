@@ -3,7 +3,6 @@ import { FIELD_NAMES } from '../config/fields.ts';
 import { addConfigFlags, configOf } from '../options.ts';
 import { createProgress } from '../output/progress.ts';
 import { count } from '../output/table.ts';
-import { rebuildRoot } from '../rebuild.ts';
 import { systemClock } from '../system-clock.ts';
 
 const HELP = `
@@ -30,6 +29,7 @@ export function addRebuild(program: Command): Command {
 
 async function rebuild(options: Record<string, unknown>): Promise<void> {
   const { config } = configOf(options);
+  const { rebuildRoot } = await import('../rebuild.ts');
   const progress = createProgress('rebuild', { clock: systemClock, force: options.progress === true });
   const report = await rebuildRoot(config, ({ segments, segmentsTotal, blocks }) =>
     progress.update(

@@ -4,7 +4,6 @@ import { FIELD_NAMES } from '../config/fields.ts';
 import { formatSize } from '../config/size.ts';
 import { connectToNode } from '../connect.ts';
 import { EXIT, ExitError } from '../exit-codes.ts';
-import { startConfigured } from '../node.ts';
 import { addConfigFlags, configOf, numberFlag, sizeFlag, wholeFlag } from '../options.ts';
 import { createProgress } from '../output/progress.ts';
 import { generateWorkload, WORKLOAD_DEFAULT } from '../replay/generate.ts';
@@ -63,7 +62,8 @@ async function run(files: string[], options: Record<string, unknown>): Promise<v
   const traces = await tracesOf(files, options);
   const flags = options.target === undefined ? options : { ...options, socket: options.target };
   const { config } = configOf(flags);
-  const node = options.embedded === true ? await startConfigured(config) : undefined;
+  const node =
+    options.embedded === true ? await (await import('../node.ts')).startConfigured(config) : undefined;
   let result: ReplayResult;
   try {
     await using store = await connectToNode({ ...config, socket: node?.socketPath ?? config.socket });

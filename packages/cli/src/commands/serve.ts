@@ -2,7 +2,7 @@ import type { IoReport } from '@refill/interface';
 import type { Command } from 'commander';
 import { FIELD_NAMES } from '../config/fields.ts';
 import { formatSize } from '../config/size.ts';
-import { type RunningNode, startConfigured } from '../node.ts';
+import type { RunningNode } from '../node.ts';
 import { addConfigFlags, configOf } from '../options.ts';
 import { untilStopped } from '../stop-signal.ts';
 
@@ -28,6 +28,7 @@ export function addServe(program: Command): Command {
     .addHelpText('after', HELP)
     .action(async (options: Record<string, unknown>) => {
       const { config } = configOf(options);
+      const { startConfigured } = await import('../node.ts');
       const node = await startConfigured(config);
       process.stdout.write(`${options.json === true ? readyJson(node) : readyLine(node)}\n`);
       await untilStopped();

@@ -4,7 +4,6 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { FIELD_NAMES } from '../config/fields.ts';
 import { EXIT, ExitError } from '../exit-codes.ts';
-import { startConfigured } from '../node.ts';
 import { addConfigFlags, configOf, wholeFlag } from '../options.ts';
 import { untilStopped } from '../stop-signal.ts';
 import { readyLine } from './serve.ts';
@@ -45,6 +44,7 @@ async function start(options: Record<string, unknown>): Promise<void> {
       : configured;
   const say = options.json === true ? process.stderr : process.stdout;
   const stopped = untilStopped();
+  const { startConfigured } = await import('../node.ts');
   let node = await startConfigured(config);
   try {
     say.write(`${readyLine(node)}\n`);

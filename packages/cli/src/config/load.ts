@@ -1,10 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { RefillError } from '@refill/interface';
-import { parse } from 'yaml';
 import { type Config, FIELD_NAMES, FIELDS, type FieldName, flagOf, variableOf } from './fields.ts';
 import { suggest } from './suggest.ts';
+
+const require = createRequire(import.meta.url);
 
 export interface ConfigInputs {
   /** Flags as parsed, by field name; `undefined` for those that were not given. */
@@ -101,6 +103,8 @@ function readConfigFile(
   if (path === undefined) return undefined;
   let values: unknown;
   try {
+    // Loaded for those who have such a file only.
+    const { parse } = require('yaml') as typeof import('yaml');
     values = parse(readFileSync(path, 'utf8')) ?? {};
   } catch (cause) {
     const why = (cause as Error).message.split('\n')[0];

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import {
   type BlockIO,
   type BufferId,
@@ -5,6 +6,23 @@ import {
   RefillError,
   type RegionId,
 } from '@refill/interface';
+
+const { EACCES, EBADF, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, ENXIO, EPERM, ERANGE } =
+  constants.errno;
+/** What a client's path, descriptor or size is to blame for; anything else is the node's. */
+const CLIENTS = new Set([
+  EACCES,
+  EBADF,
+  EINVAL,
+  EISDIR,
+  ELOOP,
+  ENAMETOOLONG,
+  ENOENT,
+  ENOTDIR,
+  ENXIO,
+  EPERM,
+  ERANGE,
+]);
 
 /** Memory of a client that I/O goes to and comes from directly. */
 export interface Region {
@@ -60,6 +78,8 @@ export class Regions {
     let buffer: BufferId;
     try {
       buffer = await this.#io.attachRegion(source, sizeBytes);
+    } catch (error) {
+      throw refused(source, sizeBytes, error);
     } finally {
       const left = this.#attaching.get(session)! - 1;
       if (left > 0) this.#attaching.set(session, left);
@@ -152,4 +172,19 @@ export class Regions {
     region.idle = [];
     for (const callback of callbacks) callback();
   }
+}
+
+/** An error of what the client gave by its name, any other as it is. */
+function refused(source: { path: string } | { fd: number }, sizeBytes: number, error: unknown): unknown {
+  if (!(error instanceof RefillError) || error.errno === undefined || !CLIENTS.has(error.errno)) return error;
+  const what = 'path' in source ? `source.path ${source.path}` : 'source.fd, the descriptor that was passed,';
+  return new RefillError(
+    'ERR_INVALID_ARGUMENT',
+    `${what} cannot be mapped as a region of ${sizeBytes} bytes: ${error.message}`,
+    {
+      cause: error,
+      errno: error.errno,
+      fix: 'Give a shared-memory file of at least that size which the node may read and write, not a link to one',
+    },
+  );
 }
