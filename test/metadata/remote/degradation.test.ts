@@ -175,3 +175,40 @@ t.test('the service stays away: heartbeats end the lease on the node, and writes
   await t.rejects(a.cluster.locate(0, keysOf(0, 1), 1, 1, 100), { code: 'ERR_METADATA_UNAVAILABLE' });
   await world.stop();
 });
+
+t.test('who must know asks the service, and is refused while that is away', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b', { writeDeadlineMs: 1000 })];
+  await filled(a, 3000);
+  await a.directory.checkpoint();
+  t.equal(await hits(b, 0, 3000), 3000, 'cached');
+  // The change log tells b of it only with its next answer.
+  await a.directory.remove(0, keysOf(1, 1), 1);
+  const rows = new Uint32Array(3001 * LOCATION_ROW_WORDS);
+  const ask = async (): Promise<number> => {
+    await b.directory.lookup(0, keysOf(0, 3001), 3001, rows, { certain: true });
+    return rows.filter((_, i) => i % LOCATION_ROW_WORDS === LOCATION_ROW.found).reduce((sum, one) => sum + one, 0);
+  };
+  t.equal(await ask(), 2999);
+  b.channel.state = 'cut';
+  const refused = t.rejects(ask(), { code: 'ERR_METADATA_UNAVAILABLE' });
+  await world.clock.advance(1500);
+  await refused;
+  t.equal(await hits(b, 2, 1), 1, 'a read still goes on from what is known');
+  await world.stop();
+});
+
+t.test("a file of another node that is not to be seen leaves this node's cache only", async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  const segment = await filled(a, 3);
+  t.equal(await hits(b, 0, 3), 3);
+  t.equal(await b.directory.removeGone(0, keysOf(1, 1), segment, 2), false);
+  const before = b.channel.requests;
+  t.equal(await hits(b, 0, 3), 3, 'it is asked for anew, and still there');
+  t.equal(b.channel.requests, before + 1);
+  t.equal(await a.directory.removeGone(0, keysOf(1, 1), segment, 99), false, 'it lies elsewhere');
+  t.equal(await a.directory.removeGone(0, keysOf(1, 1), segment, 2), true, 'its owner knows');
+  t.equal(world.local.stats.blocks, 2);
+  await world.stop();
+});

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { MemoryEngine } from '@refill/metadata';
 import { rebuildDirectory } from '@refill/store';
 import t from 'tap';
-import { DirectoryWorld } from '../../fixtures/directory-world.ts';
+import { DirectoryWorld, FINGERPRINT } from '../../fixtures/directory-world.ts';
 import { SAMPLE_BLOCKS, sampleSegment } from '../../fixtures/sample-segment.ts';
 import { SimDisk, SimFile } from '../../fixtures/sim-disk.ts';
 import { blockOf, keyOf, sameBlock, TierWorld } from '../../fixtures/tier-world.ts';
@@ -74,5 +74,22 @@ t.test('the new epoch is above all that wrote segments', async (t) => {
   const { world: writer } = await sampleSegment();
   const world = await rebuilt(writer.disk);
   t.ok(world.epoch > writer.epoch);
+  await world.close();
+});
+
+t.test('a rebuild keeps the indexes of namespaces, and their policies as they were set last', async (t) => {
+  const world = new TierWorld({ payloadBytes: PAYLOAD_BYTES });
+  await world.boot();
+  await world.directory.openNamespace({ ...FINGERPRINT, name: 'without-a-segment' });
+  await world.open();
+  t.equal(world.namespace, 1);
+  await world.store([blockOf(1, 5000)]);
+  await world.tier.seal();
+  await world.directory.openNamespace(FINGERPRINT, { compress: true });
+  const { io, directory, scratch, clock } = world;
+  await rebuildDirectory({ io, directory, scratch, clock });
+  t.match(directory.namespace(0)?.fingerprint, { name: 'without-a-segment' });
+  t.match(directory.namespace(1), { fingerprint: { name: 'tests' }, policy: { compress: true }, blocks: 1 });
+  t.ok(sameBlock((await world.load([keyOf(1)]))[0], blockOf(1, 5000)), 'under the index of before');
   await world.close();
 });

@@ -1,8 +1,10 @@
 import { type Clock, invariant, RefillError } from '@refill/interface';
+import { hex } from '../catalogue.ts';
 import { applyChanges } from '../protocol/catalogue-changes.ts';
 import { ANSWER, MESSAGE, readAnswerHead, type Stamp, startRequest } from '../protocol/message.ts';
 import { WordReader, type WordWriter } from '../protocol/words.ts';
 import type { LocationCache } from './location-cache.ts';
+import { NamespaceBindings } from './namespace-bindings.ts';
 import { Replica } from './replica.ts';
 
 /** One request to the metadata service and its answer, by whatever way; rejects as `ControlNetwork.request` does. */
@@ -33,6 +35,7 @@ export class ServiceLink {
   readonly #channel: ServiceChannel;
   readonly #clock: Clock;
   readonly #cache: LocationCache;
+  readonly #bindings = new NamespaceBindings();
   #copying: Promise<void> | undefined;
   #isAway = false;
   #backWaits: (() => void)[] = [];
@@ -182,7 +185,6 @@ export class ServiceLink {
     replica.stamp = base;
     const before = this.replica;
     this.#versionBase = this.localVersion;
-    // Records that others hold go on as the same objects.
     const isNewDirectory = before.stamp.incarnation !== base.incarnation;
     if (!isNewDirectory) keepRecords(before, replica);
     // Removals meanwhile are not known one by one.
@@ -196,7 +198,7 @@ export class ServiceLink {
     return new Replica((namespace, key) => {
       this.#cache.remove(namespace, key, 0);
       this.#sawRemoval = true;
-    });
+    }, this.#bindings);
   }
 
   #within(work: Promise<void>, endsAtMs: number): Promise<void> {
@@ -216,10 +218,11 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   'ERR_METADATA_UNAVAILABLE',
 ]);
 
+/** Records that others hold go on as the same objects; one of another segment under the index, of a database set back, does not. */
 function keepRecords(from: Replica, to: Replica): void {
   for (const [index, record] of [...to.segments]) {
     const held = from.segments.get(index);
-    if (held === undefined) continue;
+    if (held === undefined || hex(held.id) !== hex(record.id)) continue;
     to.segmentGone(index);
     to.segment(Object.assign(held, record));
   }

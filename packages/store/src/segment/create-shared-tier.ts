@@ -207,16 +207,17 @@ class Segments implements SharedTier {
     return this.#reads.oldest;
   }
 
-  store(rows: Uint32Array, count: number, options: { behind: boolean }): Promise<void> {
+  async store(rows: Uint32Array, count: number, options: { behind: boolean }): Promise<void> {
     this.#assertOpen();
-    return this.#enqueue(rows, count, 0, !options.behind);
+    await this.#enqueue(rows, count, 0, !options.behind);
   }
 
   async remove(namespace: number, keys: Uint32Array, count: number): Promise<number> {
     this.#assertOpen();
     const { directory } = this.#parts;
     const locations = new Uint32Array(count * LOCATION_ROW_WORDS);
-    await directory.lookup(namespace, keys, count, locations);
+    // Certain: what a service that is away cannot tell is not taken for absence, or the removal would say that it was done.
+    await directory.lookup(namespace, keys, count, locations, { certain: true });
     // Keys that are not there need no tombstone, unless a put of them may be on its way.
     const all = !(this.#writers.get(namespace)?.idle ?? true);
     const rows = new Uint32Array(count * STORE_ROW_WORDS);
@@ -228,12 +229,12 @@ class Segments implements SharedTier {
       rows[at + STORE_ROW.namespace] = namespace;
     }
     if (written === 0) return 0;
-    await this.#enqueue(rows, written, BLOCK_FLAG.tombstone, true);
+    const request = await this.#enqueue(rows, written, BLOCK_FLAG.tombstone, true);
     let removed = 0;
     for (let i = 0; i < written; i++) {
       const status = rows[i * STORE_ROW_WORDS + STORE_ROW.status];
       if (status === PUT_STATUS.failed) {
-        throw new RefillError('ERR_STORAGE_FAILED', 'the removal could not be made durable');
+        throw request?.failure ?? new RefillError('ERR_STORAGE_FAILED', 'the removal could not be made durable');
       }
       if (status === PUT_STATUS.stored) removed++;
     }
@@ -271,10 +272,15 @@ class Segments implements SharedTier {
   }
 
   /** Hands rows to the writers of their namespaces, runs of one namespace at a time. */
-  #enqueue(rows: Uint32Array, count: number, flags: number, urgent: boolean): Promise<void> {
-    if (count === 0) return Promise.resolve();
+  #enqueue(
+    rows: Uint32Array,
+    count: number,
+    flags: number,
+    urgent: boolean,
+  ): Promise<StoreRequest | undefined> {
+    if (count === 0) return Promise.resolve(undefined);
     return new Promise((resolve) => {
-      const request: StoreRequest = { rows, flags, remaining: count, resolve };
+      const request: StoreRequest = { rows, flags, remaining: count, resolve: () => resolve(request) };
       for (let from = 0; from < count; ) {
         const namespace = rows[from * STORE_ROW_WORDS + STORE_ROW.namespace]!;
         let to = from + 1;

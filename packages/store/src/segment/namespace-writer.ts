@@ -15,7 +15,7 @@ import { ERRNO, errnoOf, isFull } from './errno.ts';
 import { fileIdentity } from './file-identity.ts';
 import { FooterIndex } from './footer.ts';
 import { lengthAt, type Pick, PutQueue, type StoreRequest, settleStore } from './put-queue.ts';
-import { pagesUp } from './segment-bytes.ts';
+import { pagesUp, sameBytes } from './segment-bytes.ts';
 import type { SegmentFolders } from './segment-folders.ts';
 import { segmentPath } from './segment-path.ts';
 import { SegmentWriter, type WriterIdentity, type WriterParts } from './segment-writer.ts';
@@ -182,7 +182,8 @@ export class NamespaceWriter {
       try {
         this.#segment = await this.#createSegment(plan);
       } catch (error) {
-        this.#fail(plan, errnoOf(error), isFenced(error), epoch);
+        const cause = error instanceof RefillError ? error : undefined;
+        this.#fail(plan, { errno: errnoOf(error), fenced: cause?.code === 'ERR_FENCED', cause }, epoch);
         this.#freeScratch(plan);
         return;
       }
@@ -190,7 +191,7 @@ export class NamespaceWriter {
         // The epoch changed meanwhile: this segment is of the one before.
         this.#segment.abandon();
         this.#rollOver();
-        this.#fail(plan, ERRNO.ESTALE, false, epoch);
+        this.#fail(plan, { errno: ERRNO.ESTALE, fenced: false }, epoch);
         this.#freeScratch(plan);
         return;
       }
@@ -210,7 +211,7 @@ export class NamespaceWriter {
       }
     } else {
       if (this.#segment === segment) this.#rollOver();
-      this.#fail(plan, outcome.errno, outcome.fenced, segment.record.epoch);
+      this.#fail(plan, outcome, segment.record.epoch);
     }
     this.#inFlight--;
     const wake = this.#wake;
@@ -221,14 +222,21 @@ export class NamespaceWriter {
   }
 
   /** `epoch` is the one that it was tried under: that an earlier one is fenced off is no news. */
-  #fail(plan: BatchPlan, errno: number, fenced: boolean, epoch: number): void {
+  #fail(
+    { pick }: BatchPlan,
+    { errno, fenced, cause }: { errno: number; fenced: boolean; cause?: RefillError | undefined },
+    epoch: number,
+  ): void {
     const { counters, fencing, space } = this.#parts;
     counters.writeFailures++;
     if (fenced && epoch === this.#options.epoch) fencing.fenced = true;
     if (isFull(errno)) space.full();
-    if (fencing.fenced || plan.pick.attempts + 1 >= ATTEMPTS_MAX)
-      this.#settleAll(plan.pick, PUT_STATUS.failed);
-    else this.#queue.putBack(plan.pick);
+    if (!fencing.fenced && pick.attempts + 1 < ATTEMPTS_MAX) {
+      this.#queue.putBack(pick);
+      return;
+    }
+    if (cause?.code === 'ERR_METADATA_UNAVAILABLE') for (const request of pick.requests) request.failure = cause;
+    this.#settleAll(pick, PUT_STATUS.failed);
   }
 
   /**
@@ -238,6 +246,11 @@ export class NamespaceWriter {
   async #createSegment(plan: BatchPlan): Promise<SegmentWriter> {
     const { io, directory, chance, folders } = this.#parts;
     const options = this.#options;
+    const known = directory.namespace(this.#namespace.index);
+    if (known === undefined || !sameBytes(known.id, this.#namespace.id)) {
+      // The directory was made anew without this namespace: its index may become another's (K6).
+      throw new RefillError('ERR_NAMESPACE_UNKNOWN', `namespace ${this.#namespace.index} is unknown`);
+    }
     const { node, epoch, writeDeadlineMs } = options;
     const needed = pagesUp(PAGE_BYTES + plan.totalBytes + new FooterIndex().reserveBytes(plan.blocks));
     const sizeBytes = Math.min(SEGMENT_BYTES_MAX, Math.max(options.segmentBytes, needed));
@@ -302,8 +315,4 @@ export class NamespaceWriter {
   #checkIdle(): void {
     if (this.idle) for (const wake of this.#idleWaits.splice(0)) wake();
   }
-}
-
-function isFenced(error: unknown): boolean {
-  return error instanceof RefillError && error.code === 'ERR_FENCED';
 }

@@ -1,4 +1,4 @@
-import { BLOCK_FLAG, invariant, type PUT_STATUS } from '@refill/interface';
+import { BLOCK_FLAG, invariant, type PUT_STATUS, type RefillError } from '@refill/interface';
 import { STORE_ROW, STORE_ROW_WORDS } from '../shared-tier.ts';
 import { pagesUp } from './segment-bytes.ts';
 
@@ -9,6 +9,8 @@ export interface StoreRequest {
   readonly flags: number;
   remaining: number;
   readonly resolve: () => void;
+  /** Why some of it failed, where that is more than the file system's doing. */
+  failure?: RefillError;
 }
 
 /** Rows of one request that wait, in the order in which they were given. */

@@ -91,6 +91,8 @@ async function rebuild(
   const found = await findSegments(parts, scan, readAhead, progress);
   progress.segmentsTotal = found.length;
   await directory.reset();
+  // Hard state, with policies as they were set last; what is not among them has its policy from its segments.
+  const kept = new Set(directory.namespaces().map(({ id }) => hexOf(id)));
   const epochs = await raiseEpochs(directory, found);
   const commits = new CommitBuffer(directory, (rows, row) => yieldsPlace({ ...scan, directory }, rows, row));
   const ahead: Promise<SegmentContents>[] = [];
@@ -103,7 +105,7 @@ async function rebuild(
     }
     const contents = await ahead.shift()!;
     commits.as(header.node, epochs.get(header.node)!);
-    await restore(directory, header, contents, commits, progress);
+    await restore(directory, header, kept, contents, commits, progress);
     progress.segments++;
     progress.blocksRestored = commits.accepted;
     options.onProgress?.(progress);
@@ -220,11 +222,13 @@ async function contentsOf(
 async function restore(
   directory: Directory,
   header: SegmentHeader,
+  kept: ReadonlySet<string>,
   contents: SegmentContents,
   commits: CommitBuffer,
   progress: RebuildProgress,
 ): Promise<void> {
-  const namespace = await directory.openNamespace(header.fingerprint, header.policy);
+  const policy = kept.has(hexOf(header.namespaceId)) ? {} : header.policy;
+  const namespace = await directory.openNamespace(header.fingerprint, policy);
   const segment: SegmentRecord = await directory.createSegment({
     id: header.segmentId,
     namespace: namespace.index,

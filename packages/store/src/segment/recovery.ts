@@ -59,7 +59,7 @@ export interface RecoveryReport {
 /**
  * Closes what earlier incarnations of this node, and former nodes, left open: what their batches hold and the
  * directory lacks is committed, then the segment is `sealed` (its footer is whole) or `abandoned`. Nothing is ever
- * appended to it. Run after `acquireEpoch` and before the tier starts. A former node gets a new epoch first, so that
+ * appended to it. A segment whose commits were durable (`durableCommits`: a cluster's) is only closed. Run after `acquireEpoch` and before the tier starts. A former node gets a new epoch first, so that
  * it is fenced should it live after all. A crash in between loses nothing: the next run does the same again.
  * Rejects with `ERR_VERSION` when a newer Refill wrote one of them.
  */
@@ -86,6 +86,10 @@ export function recoverSegments(parts: RecoveryParts, options: RecoveryOptions):
       const epoch = epochs.get(segment.node) ?? 0;
       if (segment.state === 'open') {
         if (segment.epoch >= epoch) continue;
+        if (segment.durableCommits === true) {
+          await closeOnly(directory, segment, report);
+          continue;
+        }
         opened.add(segment.namespace);
       } else if (!opened.has(segment.namespace) || segment.state === 'dead') {
         // A block that is committed again may have been removed later, by a segment that is closed already.
@@ -127,6 +131,18 @@ async function takeOver(
     }
   }
   return epochs;
+}
+
+/**
+ * Its commits waited for the disk of the database, which so knows all that was acknowledged; what it does not know of the
+ * segment may have been deleted by another node since, and must not come back.
+ */
+async function closeOnly(
+  directory: Directory,
+  { index, sizeBytes }: SegmentRecord,
+  report: RecoveryReport,
+): Promise<void> {
+  if (await directory.moveSegment(index, 'open', 'abandoned', sizeBytes)) report.segments++;
 }
 
 async function recoverSegment(
