@@ -65,6 +65,8 @@ export interface LocalDirectory extends Directory {
   /** What changed in the catalogue; the service notes its members there too. */
   readonly changes: ChangeLog;
   readonly incarnation: number;
+  /** The life of the metadata service over this directory, for checkpoints to name; 0 for none. Set by the service. */
+  session: number;
   /** The current epoch of a node, 0 for one never heard of. */
   epochOf(node: string): number;
   /** Names that ever had an epoch. */
@@ -72,6 +74,7 @@ export interface LocalDirectory extends Directory {
 }
 
 class EmbeddedDirectory implements LocalDirectory {
+  session = 0;
   readonly #components: DirectoryComponents;
   readonly #state: BlockState;
   readonly #seed: number;
@@ -301,7 +304,9 @@ class EmbeddedDirectory implements LocalDirectory {
   }
 
   #writeCheckpoint(index: BlockIndex): ReturnType<typeof writeCheckpoint> {
-    return writeCheckpoint(this.#components.files, index, this.incarnation);
+    const { incarnation, session, version } = this;
+    const asOf = { incarnation, ...(session !== 0 && { session, catalogueVersion: version }) };
+    return writeCheckpoint(this.#components.files, index, asOf);
   }
 
   get #nowSeconds(): number {

@@ -212,3 +212,56 @@ t.test("a file of another node that is not to be seen leaves this node's cache o
   t.equal(world.local.stats.blocks, 2);
   await world.stop();
 });
+
+t.test('what was deleted since the last checkpoint is not shown from it', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  const segment = await filled(a, 10);
+  await a.directory.checkpoint();
+  await a.directory.remove(0, keysOf(1, 2), 2);
+  await a.directory.commit('a', 1, rowsOf(segment, 2, 1), 1, new Uint8Array(1));
+  await world.clock.advance(2500);
+  b.channel.state = 'cut';
+  t.equal(await hits(b, 0, 10), 8);
+  t.equal(await hits(b, 1, 1), 0);
+  b.channel.state = 'open';
+  await world.clock.advance(3000);
+  t.equal(await hits(b, 0, 10), 9, 'one was put again');
+  await a.directory.checkpoint();
+  const c = await world.joined('c');
+  await a.directory.checkpoint();
+  c.channel.state = 'cut';
+  t.equal(await hits(c, 0, 10), 9);
+  await world.stop();
+});
+
+t.test('a node that cannot know what was deleted since a checkpoint does without it', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  await filled(a, 5000);
+  await a.directory.checkpoint();
+  await a.directory.remove(0, keysOf(0, 4500), 4500);
+  await world.clock.advance(2500);
+  b.channel.state = 'cut';
+  t.equal(await hits(b, 0, 5000), 0, 'more than the service tells one by one');
+  b.channel.state = 'open';
+  await world.clock.advance(3000);
+  t.equal(await hits(b, 0, 5000), 500);
+  const late = await world.joined('late');
+  late.channel.state = 'cut';
+  t.equal(await hits(late, 0, 5000), 0, 'it came after the checkpoint was written');
+  // The machine of the service dies: no checkpoint of its stop.
+  await world.service.stop();
+  await world.start();
+  const next = await world.joined('next');
+  next.channel.state = 'cut';
+  t.equal(await hits(next, 0, 5000), 0, 'of another life of the service');
+  await world.clock.advance(3000);
+  await a.directory.checkpoint();
+  next.channel.state = 'open';
+  await world.clock.advance(3000);
+  t.equal(await hits(next, 5000, 1), 0);
+  next.channel.state = 'cut';
+  t.equal(await hits(next, 0, 5000), 500);
+  await world.stop();
+});

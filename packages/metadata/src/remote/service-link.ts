@@ -4,6 +4,7 @@ import { applyChanges } from '../protocol/catalogue-changes.ts';
 import { ANSWER, MESSAGE, readAnswerHead, type Stamp, startRequest } from '../protocol/message.ts';
 import { WordReader, type WordWriter } from '../protocol/words.ts';
 import type { LocationCache } from './location-cache.ts';
+import type { HeardRemovals } from './heard-removals.ts';
 import { NamespaceBindings } from './namespace-bindings.ts';
 import { Replica } from './replica.ts';
 
@@ -44,11 +45,20 @@ export class ServiceLink {
   /** Service version up to which removals were applied: older answers do not fill the cache. */
   #removedVersion = 0;
   #sawRemoval = false;
+  /** Version of the answer whose changes are being applied. */
+  #applying = 0;
+  readonly #heard: HeardRemovals;
 
-  constructor(parts: { channel: ServiceChannel; clock: Clock; cache: LocationCache }) {
+  constructor(parts: {
+    channel: ServiceChannel;
+    clock: Clock;
+    cache: LocationCache;
+    heard: HeardRemovals;
+  }) {
     this.#channel = parts.channel;
     this.#clock = parts.clock;
     this.#cache = parts.cache;
+    this.#heard = parts.heard;
     this.replica = this.#emptyReplica();
   }
 
@@ -131,8 +141,12 @@ export class ServiceLink {
     const { stamp } = this.replica;
     if ((flags & ANSWER.copy) !== 0 || now.session !== stamp.session) return;
     if (now.version <= stamp.version) return;
+    this.#applying = now.version;
     applyChanges(new WordReader(changes), this.replica);
-    if ((flags & ANSWER.dropLocations) !== 0) this.#cache.clear();
+    if ((flags & ANSWER.dropLocations) !== 0) {
+      this.#cache.clear();
+      this.#heard.missed(now);
+    }
     if (this.#sawRemoval || (flags & ANSWER.dropLocations) !== 0) this.#removedVersion = now.version;
     this.#sawRemoval = false;
     this.replica.stamp = { ...now };
@@ -189,6 +203,7 @@ export class ServiceLink {
     if (!isNewDirectory) keepRecords(before, replica);
     // Removals meanwhile are not known one by one.
     this.#cache.clear();
+    this.#heard.missed(base);
     this.#removedVersion = base.version;
     this.replica = replica;
     this.onAnew?.(isNewDirectory);
@@ -197,6 +212,7 @@ export class ServiceLink {
   #emptyReplica(): Replica {
     return new Replica((namespace, key) => {
       this.#cache.remove(namespace, key, 0);
+      this.#heard.note(namespace, key, this.#applying);
       this.#sawRemoval = true;
     }, this.#bindings);
   }
