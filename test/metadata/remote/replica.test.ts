@@ -66,6 +66,30 @@ t.test('a deletion leaves the caches of others', async (t) => {
   await world.stop();
 });
 
+t.test('a deletion is told to the store of every node, with its next heartbeat at the latest', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  await a.directory.openNamespace(FINGERPRINT);
+  const segment = await segmentOf(a, 1);
+  await a.directory.commit('a', a.cluster.lease.epoch, rowsOf(segment, 0, 5000), 5000, new Uint8Array(5000));
+  await world.clock.advance(2500);
+  const told: string[] = [];
+  b.cluster.onRemoved = (namespace, key) => void told.push(`${namespace}:${key.join()}`);
+  let missed = 0;
+  b.cluster.onRemovalsMissed = () => void missed++;
+  await a.directory.remove(0, keysOf(1, 2), 2);
+  await world.clock.advance(2000);
+  t.same(told, [`0:${keysOf(1, 1).join()}`, `0:${keysOf(2, 1).join()}`]);
+  t.equal(missed, 0);
+  await a.directory.remove(0, keysOf(0, 5000), 5000);
+  await world.clock.advance(2000);
+  t.equal(missed, 1, 'more than are remembered one by one');
+  await world.restart();
+  await world.clock.advance(3000);
+  t.equal(missed, 2, 'another life of the service');
+  await world.stop();
+});
+
 t.test('a condemned segment is not read from the cache', async (t) => {
   const world = await new ServiceWorld().start();
   const [a, b] = [await world.joined('a'), await world.joined('b')];

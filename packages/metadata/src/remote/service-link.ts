@@ -33,6 +33,9 @@ export class ServiceLink {
   replica: Replica;
   /** Called when a whole copy was taken from a service that is another one, or forgot; `isNew`: all indexes are void. */
   onAnew: ((isNewDirectory: boolean) => void) | undefined;
+  /** Told of each block that was deleted, once it has left the cache; and of some that are not named. */
+  onRemoved: ((namespace: number, key: Uint32Array) => void) | undefined;
+  onRemovalsMissed: (() => void) | undefined;
   readonly #channel: ServiceChannel;
   readonly #clock: Clock;
   readonly #cache: LocationCache;
@@ -144,8 +147,7 @@ export class ServiceLink {
     this.#applying = now.version;
     applyChanges(new WordReader(changes), this.replica);
     if ((flags & ANSWER.dropLocations) !== 0) {
-      this.#cache.clear();
-      this.#heard.missed(now);
+      this.#missRemovals(now);
     }
     if (this.#sawRemoval || (flags & ANSWER.dropLocations) !== 0) this.#removedVersion = now.version;
     this.#sawRemoval = false;
@@ -202,11 +204,16 @@ export class ServiceLink {
     const isNewDirectory = before.stamp.incarnation !== base.incarnation;
     if (!isNewDirectory) keepRecords(before, replica);
     // Removals meanwhile are not known one by one.
-    this.#cache.clear();
-    this.#heard.missed(base);
+    this.#missRemovals(base);
     this.#removedVersion = base.version;
     this.replica = replica;
     this.onAnew?.(isNewDirectory);
+  }
+
+  #missRemovals(now: Stamp): void {
+    this.#cache.clear();
+    this.#heard.missed(now);
+    this.onRemovalsMissed?.();
   }
 
   #emptyReplica(): Replica {
@@ -214,6 +221,7 @@ export class ServiceLink {
       this.#cache.remove(namespace, key, 0);
       this.#heard.note(namespace, key, this.#applying);
       this.#sawRemoval = true;
+      this.onRemoved?.(namespace, key);
     }, this.#bindings);
   }
 
