@@ -89,6 +89,7 @@ export function createRemoteMetadata(parts: RemoteParts, options: RemoteOptions)
     { link, lease, notes, heartbeat, directory, clock },
     { joinMs: options.joinMs ?? 30_000 },
   );
+  persist.onFenced = () => heartbeat.beat();
   link.onRemoved = (namespace, key) => cluster.onRemoved?.(namespace, key);
   link.onRemovalsMissed = () => cluster.onRemovalsMissed?.();
   return { directory, cluster };

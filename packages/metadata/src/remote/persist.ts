@@ -20,6 +20,8 @@ export interface PersistOptions {
  * beyond which they are refused at once. A change whose answer was lost is asked for again; all of them allow that.
  */
 export class Persist {
+  /** Told when the service refused a change because it knows another epoch or directory. */
+  onFenced: (() => void) | undefined;
   readonly #link: ServiceLink;
   readonly #lease: HeldLease;
   readonly #clock: Clock;
@@ -69,7 +71,9 @@ export class Persist {
           const tryMs = Math.max(1, Math.min(TRY_MS, endsAtMs - this.#clock.nowMs()));
           return { ...(await this.#link.request(type, fill, tryMs, { capacity })), again };
         } catch (error) {
-          if (!(error instanceof RefillError) || !PASSING.has(error.code)) throw error;
+          if (!(error instanceof RefillError)) throw error;
+          if (error.code === 'ERR_FENCED') this.onFenced?.();
+          if (!PASSING.has(error.code)) throw error;
         }
       }
     } finally {

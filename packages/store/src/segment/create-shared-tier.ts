@@ -66,6 +66,11 @@ export interface SharedTierOptions {
   patienceMs?: number;
   /** Deadline of one I/O of a write. Default 30 s: a cut network hangs for that long. */
   writeDeadlineMs?: number;
+  /**
+   * How long blocks wait for `adopt` when the directory says that the epoch is over, before they fail. Default 0: a node
+   * that is alone never gets another.
+   */
+  fencedHoldMs?: number;
   /** Write bytes in flight while nobody reads, and while somebody does. Default 40 MiB and 2 MiB. */
   writeIdleBytes?: number;
   writeYieldingBytes?: number;
@@ -139,6 +144,7 @@ class Segments implements SharedTier {
       batchBytes: options.batchBytes ?? 16 * MIB,
       batchesInFlight: options.batchesInFlight ?? 4,
       patienceMs: options.patienceMs ?? 5,
+      fencedHoldMs: options.fencedHoldMs ?? 0,
       writeDeadlineMs: options.writeDeadlineMs ?? 30_000,
     };
     const { io, directory, clock, chance, scratch } = parts;
@@ -171,7 +177,7 @@ class Segments implements SharedTier {
       batches: new IoBatches(IO_BATCH_OPS_MAX),
       space: new SpaceBackoff(clock),
       folders: new SegmentFolders(io),
-      fencing: { fenced: false },
+      fencing: { fenced: false, heldUntilMs: 0 },
       nextSequence: () => ++this.#sequence,
       onSegmentClosed: () => void this.reclaim(),
     };

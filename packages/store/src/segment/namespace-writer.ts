@@ -29,6 +29,8 @@ export interface NamespaceWriterOptions extends WriterIdentity {
   batchesInFlight: number;
   /** How long work that nobody waits for may wait for company. */
   patienceMs: number;
+  /** How long blocks wait for the next epoch when theirs is over; 0 where none comes. */
+  fencedHoldMs: number;
 }
 
 export interface NamespaceWriterParts extends WriterParts {
@@ -40,8 +42,8 @@ export interface NamespaceWriterParts extends WriterParts {
   onSegmentClosed: () => void;
   /** The next sequence of this incarnation, over all namespaces. */
   nextSequence: () => number;
-  /** The node's epoch is no longer the current one: nothing is written any more. */
-  fencing: { fenced: boolean };
+  /** The node's epoch is no longer the current one: nothing is written any more, and until when it is waited for another. */
+  fencing: { fenced: boolean; heldUntilMs: number };
 }
 
 /** A block is written at most twice: once more into a new segment after the first failed. */
@@ -63,6 +65,7 @@ export class NamespaceWriter {
   /** Said by the timer itself: timers may come a little before the clock says so. */
   #patienceOver = false;
   #cancelTimer: (() => void) | undefined;
+  #cancelHold: (() => void) | undefined;
   #wake: (() => void) | undefined;
   readonly #finishing = new Set<Promise<void>>();
   #idleWaits: (() => void)[] = [];
@@ -89,6 +92,8 @@ export class NamespaceWriter {
    */
   adopt(options: NamespaceWriterOptions): void {
     this.#options = options;
+    this.#cancelHold?.();
+    this.#cancelHold = undefined;
     this.#segment?.abandon();
     this.#rollOver();
     this.#start();
@@ -107,7 +112,7 @@ export class NamespaceWriter {
   #start(): void {
     if (this.#running || this.#queue.empty) return;
     if (!this.#ready()) {
-      this.#armTimer();
+      this.#wait();
       return;
     }
     this.#running = true;
@@ -116,6 +121,7 @@ export class NamespaceWriter {
 
   /** Work that somebody waits for goes at once, a full batch too; the rest when its patience ends. */
   #ready(): boolean {
+    if (this.#isHeld) return false;
     return (
       this.#queue.urgent ||
       this.#flushing > 0 ||
@@ -123,6 +129,25 @@ export class NamespaceWriter {
       this.#queue.blocks >= BATCH_BLOCKS_MAX ||
       this.#patienceOver
     );
+  }
+
+  /** Whether another epoch is waited for: blocks that met the fence are not lost while it may come. */
+  get #isHeld(): boolean {
+    const { clock, fencing } = this.#parts;
+    return fencing.fenced && clock.nowMs() < fencing.heldUntilMs;
+  }
+
+  #wait(): void {
+    if (this.#isHeld) this.#armHold();
+    else this.#armTimer();
+  }
+
+  #armHold(): void {
+    const { clock, fencing } = this.#parts;
+    this.#cancelHold ??= clock.after(Math.max(1, fencing.heldUntilMs - clock.nowMs()), () => {
+      this.#cancelHold = undefined;
+      this.#start();
+    });
   }
 
   #armTimer(): void {
@@ -147,7 +172,7 @@ export class NamespaceWriter {
     }
     this.#running = false;
     this.#patienceOver = false;
-    if (!this.#queue.empty) this.#armTimer();
+    if (!this.#queue.empty) this.#wait();
     this.#checkIdle();
   }
 
@@ -229,8 +254,15 @@ export class NamespaceWriter {
   ): void {
     const { counters, fencing, space } = this.#parts;
     counters.writeFailures++;
-    if (fenced && epoch === this.#options.epoch) fencing.fenced = true;
+    if (fenced && epoch === this.#options.epoch && !fencing.fenced) {
+      fencing.fenced = true;
+      fencing.heldUntilMs = this.#parts.clock.nowMs() + this.#options.fencedHoldMs;
+    }
     if (isFull(errno)) space.full();
+    if (this.#isHeld) {
+      this.#queue.putBack(pick, pick.attempts);
+      return;
+    }
     if (!fencing.fenced && pick.attempts + 1 < ATTEMPTS_MAX) {
       this.#queue.putBack(pick);
       return;
