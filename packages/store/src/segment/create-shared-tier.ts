@@ -22,6 +22,7 @@ import {
   STORE_ROW,
   STORE_ROW_WORDS,
 } from '../shared-tier.ts';
+import { fillTarget } from './buried.ts';
 import { IoBatches } from './io-batches.ts';
 import {
   NamespaceWriter,
@@ -233,6 +234,10 @@ class Segments implements SharedTier {
       const at = written++ * STORE_ROW_WORDS;
       rows.set(keys.subarray(i * 8, i * 8 + 8), at + STORE_ROW.key);
       rows[at + STORE_ROW.namespace] = namespace;
+      const segment = directory.segment(locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.segment]!);
+      if (locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] === 0 || segment === undefined) continue;
+      const page = locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.offsetPages]!;
+      fillTarget(rows, at + STORE_ROW.parent, segment.id, page);
     }
     if (written === 0) return 0;
     const request = await this.#enqueue(rows, written, BLOCK_FLAG.tombstone, true);

@@ -8,12 +8,14 @@ import {
 } from '@refill/interface';
 import type { Scratch } from '../shared-tier.ts';
 import { batchAt } from './batch-scan.ts';
+import { Buried } from './buried.ts';
 import { CommitBuffer } from './commit-buffer.ts';
 import { yieldsPlace } from './contested.ts';
 import { errnoOf, isGone } from './errno.ts';
 import { fileIdentity } from './file-identity.ts';
 import { withScanParts } from './scan-parts.ts';
 import { fileBytes, readContents, type SegmentContents } from './segment-contents.ts';
+import { ENTRY, ENTRY_WORDS } from './segment-format.ts';
 import { segmentPath } from './segment-path.ts';
 import { readSegmentHeader, type ScanParts } from './segment-scan.ts';
 import { applyTombstones, isTombstoneBatch } from './tombstones.ts';
@@ -80,6 +82,7 @@ export function recoverSegments(parts: RecoveryParts, options: RecoveryOptions):
     const commits = new CommitBuffer(directory, (rows, row) =>
       yieldsPlace({ ...scan, directory }, rows, row),
     );
+    const buried = new Buried();
     const opened = new Set<number>();
     const inOrder = directory.segments().sort((a, b) => a.epoch - b.epoch || a.index - b.index);
     for (const segment of inOrder) {
@@ -97,7 +100,7 @@ export function recoverSegments(parts: RecoveryParts, options: RecoveryOptions):
       }
       try {
         commits.as(segment.node, epoch);
-        await recoverSegment(parts, scan, segment, commits, report);
+        await recoverSegment(parts, scan, segment, commits, buried, report);
       } catch (error) {
         if (error instanceof RefillError && error.code === 'ERR_VERSION') throw error;
         report.unreadable++;
@@ -150,6 +153,7 @@ async function recoverSegment(
   scan: ScanParts,
   segment: SegmentRecord,
   commits: CommitBuffer,
+  buried: Buried,
   report: RecoveryReport,
 ): Promise<void> {
   const { directory } = parts;
@@ -162,13 +166,14 @@ async function recoverSegment(
   for (const batch of contents.batches) {
     if (isTombstoneBatch(batch)) {
       await commits.flush();
-      await applyTombstones(directory, batch, segment);
+      await applyTombstones(directory, batch, segment, buried);
       continue;
     }
     if (!wasOpen) continue;
     for (let i = 0; i < batch.blocks; i++) {
+      const page = batch.entries[i * ENTRY_WORDS + ENTRY.offsetPages]!;
       if (batch.whole?.[i] === 0) report.torn++;
-      else await commits.add(batch.entries, i, segment.namespace, segment.index);
+      else if (!buried.has(segment.id, page)) await commits.add(batch.entries, i, segment.namespace, segment.index);
     }
   }
   await commits.flush();
