@@ -221,25 +221,28 @@ export function directoryCompliance(
     t.equal(await world.directory.matchPrefix(0, keysOf(0, 100), 100), 50);
   });
 
-  t.test('reset forgets blocks and segments, and keeps epochs, and namespaces with their indexes', async (t) => {
-    const world = await started(t);
-    const { epoch, segment } = await openSegment(world.directory);
-    const other = { ...FINGERPRINT, owner: 'other' };
-    t.equal((await world.directory.openNamespace(other, { compress: true })).index, 1);
-    await world.directory.commit('node-a', epoch, rowsOf(segment, 0, 10), 10, new Uint8Array(10));
-    await world.directory.checkpoint();
-    await world.directory.reset();
-    t.match(world.directory.stats, { blocks: 0, bytes: 0, segments: 0, namespaces: 2 });
-    t.match(world.directory.namespace(0), { blocks: 0, bytes: 0 });
-    t.same(await pagesOf(world.directory, 0, 2), [-1, -1]);
-    await world.restart();
-    t.match(world.directory.stats, { blocks: 0, segments: 0, namespaces: 2 });
-    t.match(await world.directory.openNamespace(other), { index: 1, policy: { compress: true } });
-    const next = await openSegment(world.directory);
-    t.equal(next.namespace, 0);
-    t.ok(next.segment > segment);
-    t.ok(next.epoch > epoch);
-  });
+  t.test(
+    'reset forgets blocks and segments, and keeps epochs, and namespaces with their indexes',
+    async (t) => {
+      const world = await started(t);
+      const { epoch, segment } = await openSegment(world.directory);
+      const other = { ...FINGERPRINT, owner: 'other' };
+      t.equal((await world.directory.openNamespace(other, { compress: true })).index, 1);
+      await world.directory.commit('node-a', epoch, rowsOf(segment, 0, 10), 10, new Uint8Array(10));
+      await world.directory.checkpoint();
+      await world.directory.reset();
+      t.match(world.directory.stats, { blocks: 0, bytes: 0, segments: 0, namespaces: 2 });
+      t.match(world.directory.namespace(0), { blocks: 0, bytes: 0 });
+      t.same(await pagesOf(world.directory, 0, 2), [-1, -1]);
+      await world.restart();
+      t.match(world.directory.stats, { blocks: 0, segments: 0, namespaces: 2 });
+      t.match(await world.directory.openNamespace(other), { index: 1, policy: { compress: true } });
+      const next = await openSegment(world.directory);
+      t.equal(next.namespace, 0);
+      t.ok(next.segment > segment);
+      t.ok(next.epoch > epoch);
+    },
+  );
 
   t.test('a directory that is not started refuses changes', async (t) => {
     const world = createWorld(create(t));

@@ -28,7 +28,8 @@ t.test('it is bounded, keeps the latest, and says since when it knows all', asyn
     for (let early = 0; early <= n; early++) {
       const moment = 101 + early;
       const isKnown = removed.isRemovedAfter(0, key(early), 0, moment - 1);
-      if (moment > removed.since && !isKnown) return t.fail(`${early} is forgotten, not before ${removed.since}`);
+      if (moment > removed.since && !isKnown)
+        return t.fail(`${early} is forgotten, not before ${removed.since}`);
     }
   }
   t.ok(removed.since > 1000);

@@ -187,7 +187,9 @@ t.test('who must know asks the service, and is refused while that is away', asyn
   const rows = new Uint32Array(3001 * LOCATION_ROW_WORDS);
   const ask = async (): Promise<number> => {
     await b.directory.lookup(0, keysOf(0, 3001), 3001, rows, { certain: true });
-    return rows.filter((_, i) => i % LOCATION_ROW_WORDS === LOCATION_ROW.found).reduce((sum, one) => sum + one, 0);
+    return rows
+      .filter((_, i) => i % LOCATION_ROW_WORDS === LOCATION_ROW.found)
+      .reduce((sum, one) => sum + one, 0);
   };
   t.equal(await ask(), 2999);
   b.channel.state = 'cut';

@@ -3,26 +3,29 @@ import t from 'tap';
 import { FINGERPRINT, keysOf, rowsOf } from '../../fixtures/directory-world.ts';
 import { ServiceWorld } from '../../fixtures/service-world.ts';
 
-t.test('a node whose change is refused as fenced joins again at once, not with its next heartbeat', async (t) => {
-  const world = await new ServiceWorld().start();
-  const a = await world.joined('a');
-  await world.clock.advance(2500);
-  const { epoch } = a.cluster.lease;
-  const namespace = (await a.directory.openNamespace(FINGERPRINT)).index;
-  const fields = { id: new Uint8Array(16).fill(1), namespace, node: 'a', epoch, sizeBytes: 8 << 20 };
-  const { index } = await a.directory.createSegment(fields);
-  const epochs: number[] = [];
-  a.cluster.lease.onEpoch = (next) => void epochs.push(next);
-  await world.local.acquireEpoch('a');
-  const refused = a.directory.commit('a', epoch, rowsOf(index, 0, 1), 1, new Uint8Array(1));
-  await t.rejects(refused, { code: 'ERR_FENCED' });
-  await world.clock.advance(100);
-  t.equal(epochs.length, 1);
-  t.equal(a.cluster.lease.isHeld, true);
-  const next = { ...fields, id: new Uint8Array(16).fill(2), epoch: epochs[0]! };
-  t.match(await a.directory.createSegment(next), { state: 'open' });
-  await world.stop();
-});
+t.test(
+  'a node whose change is refused as fenced joins again at once, not with its next heartbeat',
+  async (t) => {
+    const world = await new ServiceWorld().start();
+    const a = await world.joined('a');
+    await world.clock.advance(2500);
+    const { epoch } = a.cluster.lease;
+    const namespace = (await a.directory.openNamespace(FINGERPRINT)).index;
+    const fields = { id: new Uint8Array(16).fill(1), namespace, node: 'a', epoch, sizeBytes: 8 << 20 };
+    const { index } = await a.directory.createSegment(fields);
+    const epochs: number[] = [];
+    a.cluster.lease.onEpoch = (next) => void epochs.push(next);
+    await world.local.acquireEpoch('a');
+    const refused = a.directory.commit('a', epoch, rowsOf(index, 0, 1), 1, new Uint8Array(1));
+    await t.rejects(refused, { code: 'ERR_FENCED' });
+    await world.clock.advance(100);
+    t.equal(epochs.length, 1);
+    t.equal(a.cluster.lease.isHeld, true);
+    const next = { ...fields, id: new Uint8Array(16).fill(2), epoch: epochs[0]! };
+    t.match(await a.directory.createSegment(next), { state: 'open' });
+    await world.stop();
+  },
+);
 
 t.test('a node that hears of a directory made anew joins it at once', async (t) => {
   const world = await new ServiceWorld().start();

@@ -49,6 +49,61 @@ t.test('thousands of segments come in pages, and changes meanwhile are not misse
   await world.stop();
 });
 
+t.test(
+  'another life of the service is taken as a whole copy, and the old replica answers until it is complete',
+  async (t) => {
+    const world = await new ServiceWorld().start();
+    const a = await world.joined('a');
+    await a.directory.openNamespace(FINGERPRINT);
+    for (let i = 0; i < 9000; i++) await segmentOf(a, i + 1);
+    const b = await world.joined('b');
+    const held = b.directory.segment(5)!;
+    await world.restart();
+    await world.clock.advance(3000);
+    await a.directory.moveSegment(5, 'open', 'sealed', 4096);
+    const { request } = b.channel;
+    let pages = 0;
+    let letGo = (): void => {};
+    const gate = new Promise<void>((resolve) => (letGo = resolve));
+    b.channel.state = 'open';
+    b.channel.request = async (body, deadlineMs) => {
+      const words = new Uint32Array(body.slice().buffer);
+      // A page of a copy: type 4, and 1 behind the head.
+      if (words[0] === 4 && words[8] === 1 && ++pages === 2) await gate;
+      return request.call(b.channel, body, deadlineMs);
+    };
+    await world.restart();
+    const asking = found(b, 0);
+    await world.clock.advance(500);
+    t.equal(pages, 2, 'the copy is under way');
+    t.equal(b.directory.segments().length, 9000);
+    t.equal(b.directory.namespace(0)?.fingerprint.name, 'tests');
+    letGo();
+    await asking;
+    t.ok(pages > 2);
+    t.equal(b.directory.segments().length, 9000);
+    t.match(b.directory.segment(5), { state: 'sealed' });
+    t.equal(b.directory.segment(5), held, 'who holds a record sees it change');
+    await world.stop();
+  },
+);
+
+t.test('a replica that is too old for changes is answered by a whole copy', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  await a.directory.openNamespace(FINGERPRINT);
+  const segment = await segmentOf(a, 1);
+  await world.clock.advance(2500);
+  await a.directory.moveSegment(segment, 'open', 'sealed', 4096);
+  // More than are remembered one by one.
+  for (let i = 0; i < 70_000; i++) world.local.changes.note(1, 0);
+  const copies = b.channel.sent.length;
+  await found(b, 0);
+  t.match(b.directory.segment(segment), { state: 'sealed' });
+  t.ok(b.channel.sent.slice(copies).some((body) => new DataView(body.buffer).getUint32(0, true) === 4));
+  await world.stop();
+});
+
 t.test('a deletion leaves the caches of others', async (t) => {
   const world = await new ServiceWorld().start();
   const [a, b] = [await world.joined('a'), await world.joined('b')];
@@ -135,24 +190,27 @@ t.test('a directory made anew: everything that was known goes, nodes write under
   await world.stop();
 });
 
-t.test('a namespace keeps its index when the directory is made anew, and when its database is lost', async (t) => {
-  const world = await new ServiceWorld().start();
-  const [a, b] = [await world.joined('a'), await world.joined('b')];
-  const other = { ...FINGERPRINT, name: 'other' };
-  t.equal((await a.directory.openNamespace(FINGERPRINT)).index, 0);
-  t.equal((await a.directory.openNamespace(other)).index, 1);
-  await b.directory.reset();
-  await world.clock.advance(3000);
-  t.equal((await b.directory.openNamespace(other)).index, 1);
-  t.equal(a.directory.namespace(0)?.fingerprint.name, 'tests');
-  await world.stop();
-  await world.engine.clear({ gte: Uint8Array.of(0), lt: Uint8Array.of(255) });
-  await world.start();
-  await world.clock.advance(3000);
-  t.equal((await b.directory.openNamespace(other)).index, 1, 'from the copy on the shared file system');
-  t.equal(a.directory.namespace(0)?.fingerprint.name, 'tests');
-  await world.stop();
-});
+t.test(
+  'a namespace keeps its index when the directory is made anew, and when its database is lost',
+  async (t) => {
+    const world = await new ServiceWorld().start();
+    const [a, b] = [await world.joined('a'), await world.joined('b')];
+    const other = { ...FINGERPRINT, name: 'other' };
+    t.equal((await a.directory.openNamespace(FINGERPRINT)).index, 0);
+    t.equal((await a.directory.openNamespace(other)).index, 1);
+    await b.directory.reset();
+    await world.clock.advance(3000);
+    t.equal((await b.directory.openNamespace(other)).index, 1);
+    t.equal(a.directory.namespace(0)?.fingerprint.name, 'tests');
+    await world.stop();
+    await world.engine.clear({ gte: Uint8Array.of(0), lt: Uint8Array.of(255) });
+    await world.start();
+    await world.clock.advance(3000);
+    t.equal((await b.directory.openNamespace(other)).index, 1, 'from the copy on the shared file system');
+    t.equal(a.directory.namespace(0)?.fingerprint.name, 'tests');
+    await world.stop();
+  },
+);
 
 t.test('an index that means another namespace is refused, never read as the one it meant', async (t) => {
   const world = await new ServiceWorld().start();
@@ -183,23 +241,26 @@ t.test('an index that means another namespace is refused, never read as the one 
   await world.stop();
 });
 
-t.test('a change that waited while the directory was made anew is not done: its indexes mean nothing', async (t) => {
-  const world = await new ServiceWorld().start();
-  const [a, b] = [await world.joined('a'), await world.joined('b')];
-  await a.directory.openNamespace(FINGERPRINT);
-  const segment = await segmentOf(a, 1);
-  await a.directory.commit('a', a.cluster.lease.epoch, rowsOf(segment, 0, 1), 1, new Uint8Array(1));
-  a.channel.state = 'cut';
-  await found(a, 7);
-  const removing = a.directory.remove(0, keysOf(0, 1), 1);
-  const refused = t.rejects(removing, { code: 'ERR_FENCED' });
-  await b.directory.reset();
-  await world.clock.advance(1000);
-  a.channel.state = 'open';
-  await world.clock.advance(3000);
-  await refused;
-  await world.stop();
-});
+t.test(
+  'a change that waited while the directory was made anew is not done: its indexes mean nothing',
+  async (t) => {
+    const world = await new ServiceWorld().start();
+    const [a, b] = [await world.joined('a'), await world.joined('b')];
+    await a.directory.openNamespace(FINGERPRINT);
+    const segment = await segmentOf(a, 1);
+    await a.directory.commit('a', a.cluster.lease.epoch, rowsOf(segment, 0, 1), 1, new Uint8Array(1));
+    a.channel.state = 'cut';
+    await found(a, 7);
+    const removing = a.directory.remove(0, keysOf(0, 1), 1);
+    const refused = t.rejects(removing, { code: 'ERR_FENCED' });
+    await b.directory.reset();
+    await world.clock.advance(1000);
+    a.channel.state = 'open';
+    await world.clock.advance(3000);
+    await refused;
+    await world.stop();
+  },
+);
 
 t.test('messages that are cut short, too long or unknown are refused', async (t) => {
   const world = await new ServiceWorld().start();

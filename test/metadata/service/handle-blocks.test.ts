@@ -6,7 +6,10 @@ import { ServiceWorld } from '../../fixtures/service-world.ts';
 t.test('a removal that was answered survives a crash of the machine of the service', async (t) => {
   for (const memoryBudgetBytes of [undefined, 0]) {
     const engine = new MemoryEngine();
-    const world = await new ServiceWorld({}, { engine, ...(memoryBudgetBytes === 0 && { memoryBudgetBytes }) }).start();
+    const world = await new ServiceWorld(
+      {},
+      { engine, ...(memoryBudgetBytes === 0 && { memoryBudgetBytes }) },
+    ).start();
     const a = await world.joined('a');
     await a.directory.openNamespace(FINGERPRINT);
     const { epoch } = a.cluster.lease;

@@ -17,7 +17,11 @@ t.test('nobody closes an open segment of a node that holds its lease', async (t)
     await t.rejects(b.directory.moveSegment(segment, 'open', state, 4096), { code: 'ERR_FENCED' });
   t.match(world.local.segment(segment), { state: 'open', endBytes: 0 });
   t.equal(await a.directory.moveSegment(segment, 'open', 'sealed', 4096), true, 'its owner does');
-  t.equal(await b.directory.moveSegment(segment, 'sealed', 'dead', 4096), true, 'a closed one an heir may condemn');
+  t.equal(
+    await b.directory.moveSegment(segment, 'sealed', 'dead', 4096),
+    true,
+    'a closed one an heir may condemn',
+  );
   t.match(world.service.status, { fenced: 3 });
   await world.stop();
 });

@@ -81,32 +81,35 @@ t.test('a lookup that was under way when a deletion was heard is made again', as
   t.same(readRow(world, rows, 1).bytes, payload(2, UNIT));
 });
 
-t.test('deletions that were not told one by one: what is held is asked for, and dropped if it is nowhere', async (t) => {
-  const world = await joinedWorld();
-  const { session, namespace } = await openSession(world);
-  const keys = Array.from({ length: 20 }, (_, i) => i);
-  for (const key of keys) await put(world, session, namespace, key, payload(key, 1000), 'shared');
-  t.equal(await put(world, session, namespace, 99, payload(99, 1000)), PUT_STATUS.stored);
-  for (const key of [3, 4]) world.shared.blocks.delete(nameOf(namespace, key));
-  const { lookup } = world.shared;
-  const certain: unknown[] = [];
-  world.shared.lookup = (...args: unknown[]) => {
-    certain.push(args[4]);
-    if (certain.length === 1) throw new RefillError('ERR_METADATA_UNAVAILABLE', 'away');
-    return Reflect.apply(lookup, world.shared, args);
-  };
-  world.cluster.onRemovalsMissed!();
-  await new Promise(setImmediate);
-  await world.clock.advance(1000);
-  await new Promise(setImmediate);
-  t.same(certain, [{ certain: true }, { certain: true }], 'tried again, and not from what is remembered');
-  world.shared.lookup = lookup;
-  const statuses = (await get(world, session, namespace, [...keys, 99])).map(({ status }) => status);
-  t.same(
-    statuses.flatMap((status, i) => (status === ROW_STATUS.miss ? [i] : [])),
-    [3, 4],
-  );
-  t.equal(world.shared.loads, 0, 'the others stayed');
-  await world.node.stop();
-  t.equal(world.cluster.onRemovalsMissed, undefined);
-});
+t.test(
+  'deletions that were not told one by one: what is held is asked for, and dropped if it is nowhere',
+  async (t) => {
+    const world = await joinedWorld();
+    const { session, namespace } = await openSession(world);
+    const keys = Array.from({ length: 20 }, (_, i) => i);
+    for (const key of keys) await put(world, session, namespace, key, payload(key, 1000), 'shared');
+    t.equal(await put(world, session, namespace, 99, payload(99, 1000)), PUT_STATUS.stored);
+    for (const key of [3, 4]) world.shared.blocks.delete(nameOf(namespace, key));
+    const { lookup } = world.shared;
+    const certain: unknown[] = [];
+    world.shared.lookup = (...args: unknown[]) => {
+      certain.push(args[4]);
+      if (certain.length === 1) throw new RefillError('ERR_METADATA_UNAVAILABLE', 'away');
+      return Reflect.apply(lookup, world.shared, args);
+    };
+    world.cluster.onRemovalsMissed!();
+    await new Promise(setImmediate);
+    await world.clock.advance(1000);
+    await new Promise(setImmediate);
+    t.same(certain, [{ certain: true }, { certain: true }], 'tried again, and not from what is remembered');
+    world.shared.lookup = lookup;
+    const statuses = (await get(world, session, namespace, [...keys, 99])).map(({ status }) => status);
+    t.same(
+      statuses.flatMap((status, i) => (status === ROW_STATUS.miss ? [i] : [])),
+      [3, 4],
+    );
+    t.equal(world.shared.loads, 0, 'the others stayed');
+    await world.node.stop();
+    t.equal(world.cluster.onRemovalsMissed, undefined);
+  },
+);

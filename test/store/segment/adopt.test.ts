@@ -133,7 +133,8 @@ t.test('blocks that meet the fence wait for the next epoch, and are stored under
       }
     };
     if (call === 'remove') t.equal(await world.tier.remove(world.namespace, keyOf(1), 1), 1);
-    else t.same(await world.store([blockOf(2, 5000), blockOf(3, 5000)]), [PUT_STATUS.stored, PUT_STATUS.stored]);
+    else
+      t.same(await world.store([blockOf(2, 5000), blockOf(3, 5000)]), [PUT_STATUS.stored, PUT_STATUS.stored]);
     t.equal(refusals, 1, call);
     await world.tier.seal();
     t.ok(world.directory.segments().some((segment) => segment.epoch === epoch));

@@ -124,7 +124,7 @@ t.test('a removal that cannot be asked for or told is refused, never taken for d
   await world.store([blockOf(1, 5000)]);
   const away = new RefillError('ERR_METADATA_UNAVAILABLE', 'away');
   const { lookup, remove } = world.directory;
-  world.directory.lookup = async (namespace, keys, count, rows, options) => {
+  world.directory.lookup = async (_namespace, _keys, _count, rows, options) => {
     // As a node whose service is away: what is not remembered reads as a miss, unless one must know.
     if (options?.certain === true) throw away;
     rows.fill(0);

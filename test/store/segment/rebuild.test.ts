@@ -60,7 +60,9 @@ t.test('so is one whose tombstones name what they bury', async (t) => {
   const world = await rebuilt(goldenDisk('buried.txt'));
   await holdsSample(t, world);
   const { pages } = await sampleSegment();
-  const today = [...pages].sort(([a], [b]) => a - b).map(([page, bytes]) => `${page} ${Buffer.from(bytes).toString('base64')}`);
+  const today = [...pages]
+    .sort(([a], [b]) => a - b)
+    .map(([page, bytes]) => `${page} ${Buffer.from(bytes).toString('base64')}`);
   const golden = readFileSync(new URL('../../golden/segment-v1/buried.txt', import.meta.url), 'utf8').trim();
   t.same(today, golden.split('\n').slice(1), 'today the same bytes are written');
   await world.close();
@@ -107,32 +109,42 @@ t.test('a rebuild keeps the indexes of namespaces, and their policies as they we
   await world.close();
 });
 
-t.test('a block that a node of an earlier epoch deleted stays deleted, and one put again after that stays', async (t) => {
-  const world = new TierWorld({ payloadBytes: PAYLOAD_BYTES });
-  await world.boot();
-  await world.open();
-  const { io, directory, scratch, clock, random } = world;
-  const chance = { bytes: (of: Uint8Array) => of.map(() => random() * 256) as never, unit: random };
-  const epoch = await directory.acquireEpoch('node-b');
-  const later = createSharedTier(
-    { io, directory, scratch, clock, chance },
-    { node: 'node-b', epoch, segmentBytes: 8 * 2 ** 20 },
-  );
-  await later.start();
-  const put = async (n: number): Promise<void> => {
-    const rows = world.storeRows([blockOf(n, 5000)]);
-    await later.store(rows, 1, { behind: false });
-  };
-  for (const n of [1, 2, 3]) await put(n);
-  t.equal(await world.tier.remove(world.namespace, keyOf(1), 1), 1);
-  t.equal(await world.tier.remove(world.namespace, keyOf(2), 1), 1);
-  await put(2);
-  await world.tier.seal();
-  await later.stop();
-  const segments = directory.segments().map((segment) => [segment.node, segment.epoch]);
-  t.same(segments.sort(), [['node-a', epoch - 1], ['node-b', epoch]].sort());
-  await rebuildDirectory({ io, directory, scratch, clock });
-  t.same(await world.load([keyOf(1)]), [undefined]);
-  for (const n of [2, 3]) t.ok(sameBlock((await world.load([keyOf(n)]))[0], blockOf(n, 5000)), `block ${n}`);
-  await world.close();
-});
+t.test(
+  'a block that a node of an earlier epoch deleted stays deleted, and one put again after that stays',
+  async (t) => {
+    const world = new TierWorld({ payloadBytes: PAYLOAD_BYTES });
+    await world.boot();
+    await world.open();
+    const { io, directory, scratch, clock, random } = world;
+    const chance = { bytes: (of: Uint8Array) => of.map(() => random() * 256) as never, unit: random };
+    const epoch = await directory.acquireEpoch('node-b');
+    const later = createSharedTier(
+      { io, directory, scratch, clock, chance },
+      { node: 'node-b', epoch, segmentBytes: 8 * 2 ** 20 },
+    );
+    await later.start();
+    const put = async (n: number): Promise<void> => {
+      const rows = world.storeRows([blockOf(n, 5000)]);
+      await later.store(rows, 1, { behind: false });
+    };
+    for (const n of [1, 2, 3]) await put(n);
+    t.equal(await world.tier.remove(world.namespace, keyOf(1), 1), 1);
+    t.equal(await world.tier.remove(world.namespace, keyOf(2), 1), 1);
+    await put(2);
+    await world.tier.seal();
+    await later.stop();
+    const segments = directory.segments().map((segment) => [segment.node, segment.epoch]);
+    t.same(
+      segments.sort(),
+      [
+        ['node-a', epoch - 1],
+        ['node-b', epoch],
+      ].sort(),
+    );
+    await rebuildDirectory({ io, directory, scratch, clock });
+    t.same(await world.load([keyOf(1)]), [undefined]);
+    for (const n of [2, 3])
+      t.ok(sameBlock((await world.load([keyOf(n)]))[0], blockOf(n, 5000)), `block ${n}`);
+    await world.close();
+  },
+);

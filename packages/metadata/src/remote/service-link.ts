@@ -3,8 +3,8 @@ import { hex } from '../catalogue.ts';
 import { applyChanges } from '../protocol/catalogue-changes.ts';
 import { ANSWER, MESSAGE, readAnswerHead, type Stamp, startRequest } from '../protocol/message.ts';
 import { WordReader, type WordWriter } from '../protocol/words.ts';
-import type { LocationCache } from './location-cache.ts';
 import type { HeardRemovals } from './heard-removals.ts';
+import type { LocationCache } from './location-cache.ts';
 import { NamespaceBindings } from './namespace-bindings.ts';
 import { Replica } from './replica.ts';
 

@@ -71,10 +71,7 @@ export class RecheckResidents {
     for (const [namespace, part] of waiting) await this.#ask(namespace, part);
   }
 
-  async #ask(
-    namespace: number,
-    { keys, count }: { keys: Uint32Array; count: number },
-  ): Promise<void> {
+  async #ask(namespace: number, { keys, count }: { keys: Uint32Array; count: number }): Promise<void> {
     if (count === 0 || this.#isStopped) return;
     const rows = new Uint32Array(count * LOCATION_ROW_WORDS);
     await this.#core.directory.lookup(namespace, keys, count, rows, { certain: true });

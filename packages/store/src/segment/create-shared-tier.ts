@@ -245,7 +245,9 @@ class Segments implements SharedTier {
     for (let i = 0; i < written; i++) {
       const status = rows[i * STORE_ROW_WORDS + STORE_ROW.status];
       if (status === PUT_STATUS.failed) {
-        throw request?.failure ?? new RefillError('ERR_STORAGE_FAILED', 'the removal could not be made durable');
+        throw (
+          request?.failure ?? new RefillError('ERR_STORAGE_FAILED', 'the removal could not be made durable')
+        );
       }
       if (status === PUT_STATUS.stored) removed++;
     }

@@ -267,7 +267,8 @@ export class NamespaceWriter {
       this.#queue.putBack(pick);
       return;
     }
-    if (cause?.code === 'ERR_METADATA_UNAVAILABLE') for (const request of pick.requests) request.failure = cause;
+    if (cause?.code === 'ERR_METADATA_UNAVAILABLE')
+      for (const request of pick.requests) request.failure = cause;
     this.#settleAll(pick, PUT_STATUS.failed);
   }
 

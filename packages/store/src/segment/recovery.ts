@@ -173,7 +173,8 @@ async function recoverSegment(
     for (let i = 0; i < batch.blocks; i++) {
       const page = batch.entries[i * ENTRY_WORDS + ENTRY.offsetPages]!;
       if (batch.whole?.[i] === 0) report.torn++;
-      else if (!buried.has(segment.id, page)) await commits.add(batch.entries, i, segment.namespace, segment.index);
+      else if (!buried.has(segment.id, page))
+        await commits.add(batch.entries, i, segment.namespace, segment.index);
     }
   }
   await commits.flush();

@@ -47,7 +47,9 @@ export interface WriterIdentity {
 }
 
 /** What became of a batch: durable and in the directory, or the errno that ended its segment. */
-export type AppendOutcome = { accepted: Uint8Array } | { errno: number; fenced: boolean; cause?: RefillError };
+export type AppendOutcome =
+  | { accepted: Uint8Array }
+  | { errno: number; fenced: boolean; cause?: RefillError };
 
 /**
  * The one writer of one segment (rules R1 and R3). Batches are placed one behind the other and may be in flight
