@@ -5,7 +5,7 @@ import { keyOfNumber } from '../fixtures/payload.mjs';
 import { mountSharedFs, requiresSharedFs, sharedFs } from '../fixtures/shared-fs.ts';
 import { openStored, StoredBlocks } from '../fixtures/stored-blocks.ts';
 
-t.setTimeout(240_000);
+t.setTimeout(600_000);
 
 /** Far above every deadline used here, far below a test's time. */
 const BOUND_MS = 20_000;

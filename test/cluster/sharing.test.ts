@@ -5,7 +5,7 @@ import { fillPayload, keyOfNumber, lengthOfNumber, payloadDifference } from '../
 import { mountSharedFs, requiresSharedFs, sharedFs } from '../fixtures/shared-fs.ts';
 import { openStored, StoredBlocks } from '../fixtures/stored-blocks.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(600_000);
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
