@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Scratch } from './scratch.ts';
 import { ended, living, ServedNode, tail } from './served-node.ts';
 
-const READY_MS = 60_000;
+const READY_MS = 180_000;
 
 /** Where a member sees the root, and the host that it runs on; the first place is also the metadata service's. */
 export interface MemberPlace {
