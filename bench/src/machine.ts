@@ -1,5 +1,5 @@
 import { readFileSync, statfsSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { runProgram } from './run-program.ts';
 
 /** What a figure without a machine would hide. */
@@ -14,6 +14,11 @@ export interface Machine {
   fio: string;
   /** Settings that decide which pages memory gets. */
   pages: string;
+}
+
+/** How busy the machine was before a measurement: what else ran then disturbs it. */
+export function loadText(): string {
+  return `load ${loadavg()[0]!.toFixed(1)} on ${cpus().length} cores when it began`;
 }
 
 function firstLine(path: string): string {

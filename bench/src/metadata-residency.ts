@@ -5,11 +5,28 @@ import { createDirectory, createMetadataService, createRemoteMetadata, MemoryEng
  * What heartbeats and residency cost the service: simulated nodes, each with hot blocks of which four nodes share
  * each, on virtual time; first everything is told, then rounds in which a part of it changes. The real code of both sides.
  *
- *     node --expose-gc bench/dist/metadata-residency.js [nodes] [blocks a node] [changes a node and second]
+ *     node bench/dist/metadata-residency.js [nodes] [blocks a node] [changes a node and second] [--json]
  */
-const [nodes, blocks, changes] = [1000, 100_000, 200].map((value, i) =>
-  Number(process.argv[2 + i] ?? value),
-) as [number, number, number];
+const isJson: boolean = process.argv.includes('--json');
+const words: string[] = process.argv.slice(2).filter((word) => word !== '--json');
+const [nodes, blocks, changes] = [1000, 100_000, 200].map((value, i) => Number(words[i] ?? value)) as [
+  number,
+  number,
+  number,
+];
+
+/** What one stretch of virtual time cost the service. */
+export interface ResidencyCost {
+  /** CPU seconds of the service a second of virtual time. */
+  cores: number;
+  bytesPerSecond: number;
+}
+
+export interface ResidencyRun {
+  telling: ResidencyCost;
+  beating: ResidencyCost;
+  bytesPerEntry: number;
+}
 const SHARED_BY = 4;
 const BEAT_SECONDS = 2;
 const ROUNDS = 5;
@@ -99,14 +116,19 @@ for (let i = 0; i < nodes; i++) {
   await cluster.start();
   members.push(cluster);
 }
-const measure = (what: string, seconds: number): void => {
+const say = (line: string): void => {
+  if (!isJson) console.log(line);
+};
+const measure = (what: string, seconds: number): ResidencyCost => {
   const cpu = microseconds / 1e6;
-  const perSecond = Math.round(bytes / seconds).toLocaleString('en-US');
-  console.log(
-    `${what}: ${cpu.toFixed(2)} CPU s of the service, ${(cpu / seconds).toFixed(3)} of a core, ${perSecond} bytes/s`,
+  const cost = { cores: cpu / seconds, bytesPerSecond: bytes / seconds };
+  const perSecond = Math.round(cost.bytesPerSecond).toLocaleString('en-US');
+  say(
+    `${what}: ${cpu.toFixed(2)} CPU s of the service, ${cost.cores.toFixed(3)} of a core, ${perSecond} bytes/s`,
   );
   microseconds = 0;
   bytes = 0;
+  return cost;
 };
 measure(`${nodes} nodes join`, 1);
 
@@ -119,8 +141,8 @@ for (const [i, cluster] of members.entries()) {
   tellingSeconds += 2.2;
 }
 const { residentBlocks, residencyBytes } = service.status;
-measure(`${residentBlocks.toLocaleString('en-US')} blocks told`, tellingSeconds);
-console.log(
+const telling = measure(`${residentBlocks.toLocaleString('en-US')} blocks told`, tellingSeconds);
+say(
   `${(residencyBytes / residentBlocks).toFixed(1)} bytes an entry, ${Math.round(residencyBytes / 2 ** 20)} MiB`,
 );
 
@@ -134,8 +156,8 @@ for (let round = 0; round < ROUNDS; round++) {
   }
   for (let step = 0; step < 20; step++) await clock.step((1000 * BEAT_SECONDS) / 20);
 }
-measure(`heartbeats with ${changes} changes a node and second`, ROUNDS * BEAT_SECONDS);
-console.log(
-  `members: ${service.status.members}, heap ${Math.round(process.memoryUsage().rss / 2 ** 20)} MiB`,
-);
+const beating = measure(`heartbeats with ${changes} changes a node and second`, ROUNDS * BEAT_SECONDS);
+say(`members: ${service.status.members}, memory ${Math.round(process.memoryUsage().rss / 2 ** 20)} MiB`);
+const run: ResidencyRun = { telling, beating, bytesPerEntry: residencyBytes / residentBlocks };
+if (isJson) console.log(JSON.stringify(run));
 process.exit(0);

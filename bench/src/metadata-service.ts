@@ -29,7 +29,7 @@ import {
  * Keys looked up and blocks committed a second, in batches of 512, by four nodes of one service: in its own process
  * without a network, and over libp2p on loopback with the nodes in a process of their own. Not cached by the nodes.
  *
- *     node bench/dist/metadata-service.js [blocks] [seconds] [scratch directory]
+ *     node bench/dist/metadata-service.js [blocks] [seconds] [scratch directory] [--json]
  */
 const BATCH = 512;
 const NODES = 4;
@@ -148,8 +148,24 @@ async function serve(
   return { directory, service };
 }
 
-function print(what: string, rate: number): void {
-  console.log(`${what.padEnd(64)} ${rate.toLocaleString('en-US').padStart(12)} /s`);
+/** Durable commits and lookups a second. */
+export interface ServiceRates {
+  commits: number;
+  lookups: number;
+}
+
+/** One run: without a service, with one but without a network, and over the network. */
+export interface ServiceRun {
+  inProcess: ServiceRates;
+  local: ServiceRates;
+  network: ServiceRates;
+  /** CPU seconds of the service over the whole of the network's part. */
+  serviceCpuSeconds: number;
+}
+
+function print(what: string, { commits, lookups }: ServiceRates): void {
+  const rate = (value: number): string => value.toLocaleString('en-US').padStart(12);
+  console.log(`${what.padEnd(48)} ${rate(commits)} durable commits/s ${rate(lookups)} lookups/s`);
 }
 
 /** The nodes' process: told where the service is and what to do. */
@@ -174,40 +190,44 @@ async function beNodes(service: PeerAddress, blocks: number, seconds: number): P
   process.send!({ commits, lookups, cpuSeconds: (used.user + used.system) / 1e6 });
 }
 
-async function main(blocks: number, seconds: number, scratch: string): Promise<void> {
-  {
-    const { directory } = await serve(`${scratch}/in-process`);
-    const epoch = await directory.acquireEpoch('a');
-    const startedMs = performance.now();
-    await Promise.all([commitAll(directory, 'a', epoch, 0, blocks)]);
-    print(
-      'in-process directory: durable commits',
-      Math.round((1000 * blocks) / (performance.now() - startedMs)),
-    );
-    print('in-process directory: lookups', await lookUp([directory], blocks, seconds));
-    await directory.stop();
-  }
-  {
-    const { directory, service } = await serve(`${scratch}/local`);
-    const nodes = await Promise.all(
-      Array.from({ length: NODES }, (_, i) => nodeOf(localChannel(service, `p${i}`), `n${i}`)),
-    );
-    print('4 nodes, messages without a network, one core: durable commits', await fill(nodes, blocks));
-    const lookups = await lookUp(
-      nodes.map((node) => node.directory),
-      blocks,
-      seconds,
-    );
-    print('4 nodes, messages without a network, one core: lookups', lookups);
-    for (const { cluster } of nodes) await cluster.stop();
-    await service.stop();
-    await directory.stop();
-  }
+async function withoutService(blocks: number, seconds: number, scratch: string): Promise<ServiceRates> {
+  const { directory } = await serve(scratch);
+  const epoch = await directory.acquireEpoch('a');
+  const startedMs = performance.now();
+  await commitAll(directory, 'a', epoch, 0, blocks);
+  const commits = Math.round((1000 * blocks) / (performance.now() - startedMs));
+  const lookups = await lookUp([directory], blocks, seconds);
+  await directory.stop();
+  return { commits, lookups };
+}
+
+async function withoutNetwork(blocks: number, seconds: number, scratch: string): Promise<ServiceRates> {
+  const { directory, service } = await serve(scratch);
+  const nodes = await Promise.all(
+    Array.from({ length: NODES }, (_, i) => nodeOf(localChannel(service, `p${i}`), `n${i}`)),
+  );
+  const commits = await fill(nodes, blocks);
+  const lookups = await lookUp(
+    nodes.map((node) => node.directory),
+    blocks,
+    seconds,
+  );
+  for (const { cluster } of nodes) await cluster.stop();
+  await service.stop();
+  await directory.stop();
+  return { commits, lookups };
+}
+
+async function overNetwork(
+  blocks: number,
+  seconds: number,
+  scratch: string,
+): Promise<Pick<ServiceRun, 'network' | 'serviceCpuSeconds'>> {
   const control = createControl(
     { identity: await createIdentity(), clock: systemClock, chance: systemChance },
     CREDENTIALS,
   );
-  const { directory, service } = await serve(`${scratch}/network`, control);
+  const { directory, service } = await serve(scratch, control);
   await control.start();
   const child = fork(process.argv[1]!, [
     'nodes',
@@ -216,30 +236,40 @@ async function main(blocks: number, seconds: number, scratch: string): Promise<v
     String(seconds),
   ]);
   const before = process.cpuUsage();
-  const result = await new Promise<{ commits: number; lookups: number }>((resolve, reject) => {
-    child.once('message', (message) => resolve(message as { commits: number; lookups: number }));
+  const network = await new Promise<ServiceRates>((resolve, reject) => {
+    child.once('message', ({ commits, lookups }: ServiceRates) => resolve({ commits, lookups }));
     child.once('exit', (code) => reject(new Error(`the nodes ended with ${code}`)));
   });
-  const used = process.cpuUsage(before);
-  print('4 nodes over libp2p, two processes: durable commits', result.commits);
-  print('4 nodes over libp2p, two processes: lookups', result.lookups);
-  console.log(
-    `service: ${((used.user + used.system) / 1e6).toFixed(2)} CPU s; nodes while looking up: ${JSON.stringify(result)}`,
-  );
+  const { user, system } = process.cpuUsage(before);
   child.kill();
   await service.stop();
   await control.stop();
   await directory.stop();
+  return { network, serviceCpuSeconds: (user + system) / 1e6 };
 }
 
-const [first, ...rest] = process.argv.slice(2);
+async function main(blocks: number, seconds: number, scratch: string): Promise<ServiceRun> {
+  const inProcess = await withoutService(blocks, seconds, `${scratch}/in-process`);
+  const local = await withoutNetwork(blocks, seconds, `${scratch}/local`);
+  return { inProcess, local, ...(await overNetwork(blocks, seconds, `${scratch}/network`)) };
+}
+
+const isJson: boolean = process.argv.includes('--json');
+const [first, ...rest] = process.argv.slice(2).filter((word) => word !== '--json');
 if (first === 'nodes') {
   await beNodes(JSON.parse(rest[0]!), Number(rest[1]), Number(rest[2]));
 } else {
   const scratch = rest[1] ?? '/tmp/refill-metadata-bench';
   rmSync(scratch, { recursive: true, force: true });
   try {
-    await main(Number(first ?? 200_000), Number(rest[0] ?? 5), scratch);
+    const run = await main(Number(first ?? 200_000), Number(rest[0] ?? 5), scratch);
+    if (isJson) console.log(JSON.stringify(run));
+    else {
+      print('in-process directory', run.inProcess);
+      print('4 nodes, messages without a network, one core', run.local);
+      print('4 nodes over libp2p, two processes', run.network);
+      console.log(`CPU of the service over the network: ${run.serviceCpuSeconds.toFixed(2)} s`);
+    }
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

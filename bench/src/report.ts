@@ -67,9 +67,14 @@ function table(results: readonly Result[]): string {
   ].join('\n');
 }
 
-/** The section of one scenario. */
-export function scenarioSection({ title }: Scenario, results: readonly Result[], rounds: number): string {
-  return `## ${title}\n\nMedians of ${rounds} rounds, rival and ours in turn.\n\n${table(results)}`;
+/** The section of one scenario. `load` says how busy the machine was. */
+export function scenarioSection(
+  { title }: Scenario,
+  results: readonly Result[],
+  rounds: number,
+  load: string,
+): string {
+  return `## ${title}\n\nMedians of ${rounds} rounds, rival and ours in turn; ${load}.\n\n${table(results)}`;
 }
 
 export function machineSection(machine: Machine): string {

@@ -35,6 +35,8 @@ export interface BenchContext {
   /** Arena of the node in scenarios that shall not hit DRAM. */
   readonly coldArenaBytes: number;
   readonly segmentBytes: number;
+  /** File with a trace to replay, where one was given. */
+  readonly trace?: string | undefined;
   /** Runs a program of `bench/native` and returns the object that it prints. */
   native(program: string, args: Record<string, string | number>): Promise<NativeOutput>;
   log(line: string): void;

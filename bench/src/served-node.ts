@@ -17,21 +17,31 @@ export interface ServeOptions {
   scratch: Scratch;
   arenaBytes: number;
   segmentBytes: number;
+  /** One of several nodes of a scratch: its name, and what else makes it one. */
+  member?: {
+    name: string;
+    root: string;
+    args: readonly string[];
+    within?: ((program: string, ...args: string[]) => [string, string[]]) | undefined;
+  };
 }
 
 /** The command line of `refill serve`. */
 function serveArguments(options: ServeOptions, root: string, state: string, socketPath: string): string[] {
+  const { member } = options;
   return [
     'serve',
-    ...['--root', root],
+    ...['--root', member?.root ?? root],
     ...['--state', state],
     ...['--socket', socketPath],
     ...['--arena-bytes', String(options.arenaBytes)],
     ...['--segment-bytes', String(options.segmentBytes)],
+    ...(member === undefined ? [] : ['--node', member.name, ...member.args]),
   ];
 }
 
-const living = new Set<ChildProcess>();
+/** Processes that end with this one at the latest. */
+export const living: Set<ChildProcess> = new Set();
 // Before the directories go, or a node would write into them again.
 process.prependListener('exit', () => {
   for (const child of living) child.kill('SIGKILL');
@@ -65,16 +75,18 @@ export class ServedNode implements AsyncDisposable {
   }
 
   static async start(options: ServeOptions): Promise<ServedNode> {
-    const { root, state } = nodeDirectories(options.scratch);
+    const { root, state: ownState } = nodeDirectories(options.scratch);
     const { stateDir } = options.scratch;
-    const socketPath = join(stateDir, 'node.sock');
-    const logPath = join(stateDir, 'serve.log');
+    const name = options.member?.name;
+    const state = name === undefined ? ownState : `${ownState}-${name}`;
+    const socketPath = join(stateDir, `${name ?? 'node'}.sock`);
+    const logPath = join(stateDir, `${name ?? 'serve'}.log`);
     mkdirSync(state, { recursive: true });
     const log = openSync(logPath, 'a');
     const began = performance.now();
-    const child = spawn(process.execPath, [refill, ...serveArguments(options, root, state, socketPath)], {
-      stdio: ['ignore', log, log],
-    });
+    const words = [process.execPath, refill, ...serveArguments(options, root, state, socketPath)] as const;
+    const [program, args] = options.member?.within?.(...words) ?? [words[0], words.slice(1)];
+    const child = spawn(program, args, { stdio: ['ignore', log, log] });
     closeSync(log);
     living.add(child);
     child.once('exit', () => living.delete(child));
@@ -117,11 +129,12 @@ async function firstConnection(
   }
 }
 
-function tail(path: string): string {
+export function tail(path: string): string {
   return readFileSync(path, 'utf8').split('\n').slice(-30).join('\n');
 }
 
-async function ended(child: ChildProcess): Promise<void> {
+/** Asks a process to end and waits until it has. */
+export async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   child.kill('SIGTERM');

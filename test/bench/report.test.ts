@@ -24,7 +24,8 @@ t.test('a missed target stands out and both sides show CPU, latencies and pages'
   const theirs = [{ value: 2, cpuSecondsPerGigabyte: 0.01, p50Us: 4, p99Us: 6, pages: '4K' }];
   const row = compared({ name: 'x', unit: 'GB/s', against: 'y', target: '>= 1' }, ours, theirs);
   const scenario = { name: 'x', title: 'X', run: async () => [] };
-  const section = scenarioSection(scenario, [row], 5);
+  const section = scenarioSection(scenario, [row], 5, 'load 0.1 on 2 cores when it began');
   t.match(section, '## X\n\nMedians of 5 rounds');
+  t.match(section, /; load 0\.1 on 2 cores when it began\.\n/);
   t.match(section, '| **no** | 0.02 / 0.01 | 5 / 7 | 4 / 6 | thp / 4K | y |');
 });

@@ -1,13 +1,11 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ClusterProcesses, type Member } from '../fixtures/cluster-processes.ts';
-import { mountGluster } from '../fixtures/gluster-fs.ts';
-import { makeNetHosts } from '../fixtures/net-hosts.ts';
 import { fillPayload, keyOfNumber, lengthOfNumber, payloadDifference } from '../fixtures/payload.mjs';
-import { requiresGluster } from '../fixtures/requires.ts';
+import { mountSharedFs, requiresSharedFs, sharedFs } from '../fixtures/shared-fs.ts';
 import { openStored, StoredBlocks } from '../fixtures/stored-blocks.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(600_000);
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -30,10 +28,9 @@ async function rightAtLast(check: () => Promise<{ wrong: string[] }>, tries = 80
   return wrong;
 }
 
-t.test('three nodes on three hosts and GlusterFS', async (t) => {
-  if (!requiresGluster(t)) return;
-  const hosts = makeNetHosts(t, 5);
-  const mounts = await mountGluster(t, hosts);
+t.test(`three nodes on three hosts and ${sharedFs.name}`, async (t) => {
+  if (!requiresSharedFs(t)) return;
+  const mounts = await mountSharedFs(t, 3);
   const rootAt = (i: number): string => join(mounts[i]!.path, 'refill');
   const cluster = new ClusterProcesses(t, rootAt(0));
   const on = (i: number) => ({ host: mounts[i]!.host, root: rootAt(i) });
@@ -133,14 +130,14 @@ t.test('three nodes on three hosts and GlusterFS', async (t) => {
   await t.test('a host cut off from the others serves what is in its memory, and comes back', async (t) => {
     const hot = new StoredBlocks(10);
     await hot.put(atC.namespace, 6);
-    hosts[4]!.cut();
+    mounts[2]!.host.cut();
     try {
       t.same((await hot.check(atC.namespace)).wrong, []);
       const lost = new StoredBlocks(11);
       const outcomes = await lost.put(atC.namespace, 2, 1000).catch((error: Error) => [error.message]);
       t.notOk(outcomes.includes('stored'), `nothing is called stored: ${outcomes}`);
     } finally {
-      hosts[4]!.heal();
+      mounts[2]!.host.heal();
     }
     const after = new StoredBlocks(12);
     const stores = async (): Promise<{ wrong: string[] }> => {

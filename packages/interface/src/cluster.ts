@@ -62,6 +62,8 @@ export const FILL_ROW = { status: 0, remainingMs: 1 } as const;
 export interface Cluster extends Startable {
   readonly lease: NodeLease;
   readonly members: readonly ClusterMember[];
+  /** The metadata service did not answer last: reads go on from what is known, writes wait until it is back. */
+  readonly isServiceAway: boolean;
   member(slot: number): ClusterMember | undefined;
 
   /** Nodes by how much of the keys they hold, best first, at most `limit`. */

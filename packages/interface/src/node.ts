@@ -222,5 +222,7 @@ export interface NodeStatus {
 
 export interface ClusterStatus {
   lease: { epoch: number; isHeld: boolean };
+  /** `away`: it did not answer last. Reads go on from what this node knows, writes wait. */
+  service: 'serving' | 'away';
   members: { node: string; peer: string; epoch: number; state: 'live' | 'draining'; dataAddress: string }[];
 }

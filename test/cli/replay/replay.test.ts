@@ -32,7 +32,7 @@ function run(
   traces: Trace[],
   change: Partial<ReplayOptions> = {},
 ): Promise<ReplayResult> {
-  return replay({ store: double.asStore(), clock: systemClock }, traces, { ...OPTIONS, ...change });
+  return replay({ stores: [double.asStore()], clock: systemClock }, traces, { ...OPTIONS, ...change });
 }
 
 const name = (id: number): string => Buffer.from(keyOf(`s/${id}`)).toString('hex');
@@ -167,7 +167,7 @@ t.test('requests of one ordered trace never overlap, those of others do', async 
     return store;
   };
   const prompts = Array.from({ length: 12 }, (_, i) => [i]);
-  const parts = { store: watch(new MemoryBlockStore()), clock: systemClock };
+  const parts = { stores: [watch(new MemoryBlockStore())], clock: systemClock };
   await replay(parts, [trace(prompts)], { ...OPTIONS, concurrency: 4 });
   t.equal(max, 1);
   await replay(parts, [trace(prompts, { ordered: false })], { ...OPTIONS, concurrency: 4 });
@@ -199,7 +199,7 @@ t.test('an error of the store or of the trace ends every worker and is thrown', 
   store.namespace = async () => {
     throw new RefillError('ERR_NODE_CLOSED', 'gone');
   };
-  await t.rejects(replay({ store, clock: systemClock }, [trace([[1]])], OPTIONS), {
+  await t.rejects(replay({ stores: [store], clock: systemClock }, [trace([[1]])], OPTIONS), {
     code: 'ERR_NODE_CLOSED',
   });
   async function* broken() {

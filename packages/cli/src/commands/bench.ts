@@ -12,6 +12,7 @@ Arguments go to the harness as they are; refill bench -- --help lists them.
 
 Examples:
   refill bench --json
+  refill bench cluster --trace trace.jsonl
   refill bench --dir /mnt/shared/bench --rounds 7`;
 
 export function addBench(program: Command): Command {

@@ -33,8 +33,14 @@ function sourceText({ loads, bytes, latencyMs, bytesPerMs, failures, suspendedMs
 
 function clusterRows(cluster: ClusterStatus | undefined): [string, string][] {
   if (cluster === undefined) return [];
-  const { lease, members } = cluster;
+  const { lease, members, service } = cluster;
   return [
+    [
+      'metadata service',
+      service === 'away'
+        ? 'AWAY: reads go on from what this node knows, writes wait until it is back'
+        : 'serving',
+    ],
     ['lease', `epoch ${lease.epoch}, ${lease.isHeld ? 'held' : 'not held: this node writes nothing now'}`],
     ...members.map(({ node, state, epoch, peer, dataAddress }): [string, string] => [
       `member ${node}`,

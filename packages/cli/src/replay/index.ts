@@ -9,4 +9,5 @@ export * from './print.ts';
 export * from './random.ts';
 export * from './replay.ts';
 export * from './result.ts';
+export * from './router.ts';
 export * from './trace.ts';

@@ -10,6 +10,10 @@ export function replayTable(result: ReplayResult, title: string): string {
       ? 'no block'
       : `${count(blocks)} blocks, ${formatSize(bytes)}, ${gb(bytesPerSecond)}, p50 ${duration(p50Us)}, p99 ${duration(p99Us)}`;
   const { puts, node } = result;
+  const tierBytes = Object.entries(result.bytesByTier).filter(([, bytes]) => bytes > 0);
+  const total = tierBytes.reduce((sum, [, bytes]) => sum + bytes, 0);
+  const shares = tierBytes.map(([name, bytes]) => `${percent(bytes / total)} ${name}`).join(', ');
+  const { cluster } = result;
   const troubles = (['noRoom', 'failed', 'late'] as const).filter((outcome) => puts[outcome] > 0);
   const rows: string[][] = [
     [
@@ -23,7 +27,16 @@ export function replayTable(result: ReplayResult, title: string): string {
     ],
     ['read and verified', `${formatSize(result.bytesRead)}, ${gb(result.readBytesPerSecond)}`],
     ['  from dram', tier(result.tiers.dram)],
-    ['  from shared', tier(result.tiers.shared)],
+    [cluster ? '  from elsewhere' : '  from shared', tier(result.tiers.shared)],
+    ...(cluster
+      ? [
+          ['  by tier', shares || '-'],
+          [
+            'routing',
+            `${cluster.routing}: ${cluster.nodes.map(({ name, requests }) => `${name} ${count(requests)}`).join(', ')} requests`,
+          ],
+        ]
+      : []),
     [
       'written',
       `${formatSize(result.bytesWritten)}, ${gb(result.writeBytesPerSecond)}, durability ${result.durability}`,

@@ -3,7 +3,16 @@ import { BusyTime } from './busy-time.ts';
 import { IdealCache } from './ideal.ts';
 import { TraceKeys } from './keys.ts';
 import { type Counts, openReplayNamespace, type RequestContext, runRequest } from './request.ts';
-import { perSecond, type ReplayResult, readAmplification, scaleOf, tierBetween } from './result.ts';
+import {
+  bytesByTier,
+  perSecond,
+  type ReplayResult,
+  readAmplification,
+  runsBetween,
+  scaleOf,
+  tierBetween,
+} from './result.ts';
+import type { Router } from './router.ts';
 import type { Trace, TraceRequest } from './trace.ts';
 
 /** Blocks held at once are bounded by this share of the arena, over all requests that run at a time. */
@@ -27,17 +36,37 @@ export interface ReplayOptions {
 /** Size of a block unless asked for: the arena's granule, so that nothing of it is lost to rounding. */
 export const REPLAY_BLOCK_BYTES_DEFAULT: number = 64 * 1024;
 
+export interface ReplayParts {
+  /** The nodes; each request goes to one of them. */
+  stores: readonly BlockStore[];
+  clock: Clock;
+  /** Needed for more than one node. */
+  router?: Router | undefined;
+}
+
+/** One node and what it is doing. */
+interface Target {
+  name: string;
+  activeBlocks: number;
+  requests: number;
+}
+
 /**
  * Replays traces against a store as an engine would: of every request it finds the longest prefix that is there,
  * reads and verifies it byte by byte, computes (makes up) the rest and puts it. Nothing is timed by the traces'
- * clocks: requests follow one another as fast as they are served.
+ * clocks: requests follow one another as fast as they are served. Of several nodes the router chooses one a request.
  */
 export async function replay(
-  { store, clock }: { store: BlockStore; clock: Clock },
+  { stores, clock, router }: ReplayParts,
   traces: readonly Trace[],
   options: ReplayOptions,
 ): Promise<ReplayResult> {
-  const before = await store.status({ deadlineMs: options.deadlineMs });
+  const call = { deadlineMs: options.deadlineMs };
+  const before = await Promise.all(stores.map((store) => store.status(call)));
+  const targets: Target[] = before.map(({ nodeName }) => ({ name: nodeName, activeBlocks: 0, requests: 0 }));
+  if (stores.length === 0 || (stores.length > 1 && router === undefined)) {
+    throw new TypeError(`a replay through ${stores.length} nodes needs a router`);
+  }
   const counts: Counts = {
     requests: 0,
     blocksHit: 0,
@@ -54,15 +83,17 @@ export async function replay(
   const writing = new BusyTime(clock);
   const keysOfScope = new Map<string, TraceKeys>();
   const contexts = new Map<string, RequestContext>();
-  const pieceBytes = Math.min(PIECE_BYTES_MAX, (before.arena.bytes * ARENA_SHARE) / options.concurrency);
+  const arenaBytes = Math.min(...before.map(({ arena }) => arena.bytes));
+  const pieceBytes = Math.min(PIECE_BYTES_MAX, (arenaBytes * ARENA_SHARE) / options.concurrency);
 
-  const contextOf = async (trace: Trace): Promise<RequestContext> => {
-    const key = `${trace.scope} ${trace.tokensPerBlock}`;
+  const contextOf = async (trace: Trace, target: number): Promise<RequestContext> => {
+    const key = `${target} ${trace.scope} ${trace.tokensPerBlock}`;
     const known = contexts.get(key);
     if (known !== undefined) return known;
     const blockBytes = blockBytesOf(trace.tokensPerBlock, options);
     const keys = keysOfScope.get(trace.scope) ?? new TraceKeys(trace.scope);
     keysOfScope.set(trace.scope, keys);
+    const store = stores[target]!;
     const context: RequestContext = {
       store,
       keys,
@@ -83,8 +114,28 @@ export async function replay(
   const total = totalRequests(traces, options.limit);
   let begun = 0;
   let failed: { error: unknown } | undefined;
+  const choose = (
+    atNodes: readonly RequestContext[],
+    hashIds: readonly number[],
+  ): number | Promise<number> => {
+    if (router === undefined) return 0;
+    const keys = hashIds.map((id) => atNodes[0]!.keys.key(id));
+    const nodes = targets.map((target, i) => ({ ...target, namespace: atNodes[i]!.namespace }));
+    return router.choose(nodes, keys);
+  };
+  const serve = async (atNodes: readonly RequestContext[], hashIds: readonly number[]): Promise<void> => {
+    const chosen = await choose(atNodes, hashIds);
+    const target = targets[chosen]!;
+    target.requests++;
+    target.activeBlocks += hashIds.length;
+    try {
+      await runRequest(atNodes[chosen]!, hashIds);
+    } finally {
+      target.activeBlocks -= hashIds.length;
+    }
+  };
   const drain = async (trace: Trace, requests: AsyncIterator<TraceRequest>): Promise<void> => {
-    const context = await contextOf(trace);
+    const atNodes = await Promise.all(stores.map((_, target) => contextOf(trace, target)));
     while (failed === undefined && begun < (options.limit ?? Number.POSITIVE_INFINITY)) {
       options.signal?.throwIfAborted();
       begun++;
@@ -94,7 +145,7 @@ export async function replay(
         return;
       }
       ideal.add(trace.scope, next.value.hashIds);
-      await runRequest(context, next.value.hashIds);
+      await serve(atNodes, next.value.hashIds);
       options.onProgress?.(counts.requests, total, counts.bytesRead + counts.bytesWritten);
     }
   };
@@ -116,10 +167,11 @@ export async function replay(
   if (failed !== undefined) throw (failed as { error: unknown }).error;
 
   const flushStartedMs = clock.nowMs();
-  await store.flush({ deadlineMs: options.deadlineMs });
+  await Promise.all(stores.map((store) => store.flush(call)));
   const flushMs = clock.nowMs() - flushStartedMs;
   const durationMs = clock.nowMs() - startedMs;
-  const after = await store.status({ deadlineMs: options.deadlineMs });
+  const after = await Promise.all(stores.map((store) => store.status(call)));
+  const first = after[0]!;
   const tokens = [...new Set(traces.map((trace) => trace.tokensPerBlock))];
   return {
     requests: counts.requests,
@@ -132,13 +184,14 @@ export async function replay(
     mismatches: counts.mismatches,
     mismatchSamples: counts.mismatchSamples,
     readAmplification: readAmplification(before, after),
-    readsPerPrefix: counts.prefixes === 0 ? 0 : (after.reads.runs - before.reads.runs) / counts.prefixes,
+    readsPerPrefix: counts.prefixes === 0 ? 0 : runsBetween(before, after) / counts.prefixes,
     readBytesPerSecond: perSecond(counts.bytesRead, reading.ms),
     writeBytesPerSecond: perSecond(counts.bytesWritten, writing.ms + flushMs),
     tiers: {
-      dram: tierBetween(before.tiers.dram, after.tiers.dram, reading.ms),
-      shared: tierBetween(before.tiers.shared, after.tiers.shared, reading.ms),
+      dram: tierBetween(before, after, 'dram', reading.ms),
+      shared: tierBetween(before, after, 'shared', reading.ms),
     },
+    bytesByTier: bytesByTier(before, after),
     puts: counts.puts,
     promisedMisses: counts.promisedMisses,
     durationMs,
@@ -147,12 +200,18 @@ export async function replay(
     durability: options.durability,
     scale: tokens.map((tokensPerBlock) => scaleOf(tokensPerBlock, blockBytesOf(tokensPerBlock, options))),
     node: {
-      name: after.nodeName,
-      engine: after.io.engine,
-      direct: after.io.direct,
-      arenaBytes: after.arena.bytes,
-      arenaPageBytes: after.io.arenaPageBytes,
+      name: first.nodeName,
+      engine: first.io.engine,
+      direct: first.io.direct,
+      arenaBytes: first.arena.bytes,
+      arenaPageBytes: first.io.arenaPageBytes,
     },
+    ...(router && {
+      cluster: {
+        routing: router.name,
+        nodes: targets.map(({ name, requests }) => ({ name, requests })),
+      },
+    }),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { NodeStatus, PutOutcome, TierStatus } from '@refill/interface';
+import type { BlockTier, NodeStatus, PutOutcome } from '@refill/interface';
 
 /** KV bytes a token of Llama-3.1-8B in bf16: 32 layers x 8 heads x 128 x 2 (K, V) x 2 bytes. */
 export const REAL_BYTES_PER_TOKEN: number = 32 * 8 * 128 * 2 * 2;
@@ -46,6 +46,8 @@ export interface ReplayResult {
   readBytesPerSecond: number;
   writeBytesPerSecond: number;
   tiers: { dram: ReplayTier; shared: ReplayTier };
+  /** Payload bytes by where they came from: `tiers.shared` is everything beyond the node's own memory. */
+  bytesByTier: Partial<Record<BlockTier, number>>;
   puts: Record<PutOutcome, number>;
   /** Blocks that `matchPrefix` promised and `getMany` did not bring: evicted between, late, no room. */
   promisedMisses: number;
@@ -56,6 +58,8 @@ export interface ReplayResult {
   durability: string;
   scale: ReplayScale[];
   node: { name: string; engine: string; direct: boolean; arenaBytes: number; arenaPageBytes: number };
+  /** Of a replay through several nodes: how requests were spread. */
+  cluster?: { routing: string; nodes: { name: string; requests: number }[] };
 }
 
 export function scaleOf(tokensPerBlock: number, blockBytes: number): ReplayScale {
@@ -70,24 +74,59 @@ export function scaleOf(tokensPerBlock: number, blockBytes: number): ReplayScale
   };
 }
 
-/** What a tier did between two looks at the node. */
-export function tierBetween(before: TierStatus, after: TierStatus, readMs: number): ReplayTier {
-  const bytes = after.bytes - before.bytes;
+/** Difference of a figure between two looks at the nodes, over all of them. */
+function between(
+  before: readonly NodeStatus[],
+  after: readonly NodeStatus[],
+  of: (status: NodeStatus) => number,
+): number {
+  return after.reduce((sum, status, i) => sum + of(status) - of(before[i]!), 0);
+}
+
+/** What a tier did between two looks at the nodes. Percentiles of several nodes are those of the slowest. */
+export function tierBetween(
+  before: readonly NodeStatus[],
+  after: readonly NodeStatus[],
+  tier: 'dram' | 'shared',
+  readMs: number,
+): ReplayTier {
+  const bytes = between(before, after, ({ tiers }) => tiers[tier].bytes);
   return {
-    blocks: after.hits - before.hits,
+    blocks: between(before, after, ({ tiers }) => tiers[tier].hits),
     bytes,
     bytesPerSecond: perSecond(bytes, readMs),
-    p50Us: after.latency.p50Us,
-    p99Us: after.latency.p99Us,
+    p50Us: Math.max(...after.map(({ tiers }) => tiers[tier].latency.p50Us)),
+    p99Us: Math.max(...after.map(({ tiers }) => tiers[tier].latency.p99Us)),
   };
+}
+
+/** Payload bytes that came from each tier; what is read ahead counts where it was read. */
+export function bytesByTier(
+  before: readonly NodeStatus[],
+  after: readonly NodeStatus[],
+): Partial<Record<BlockTier, number>> {
+  const bytes: Partial<Record<BlockTier, number>> = {
+    dram: between(before, after, ({ tiers }) => tiers.dram.bytes),
+  };
+  for (const tier of new Set(after.flatMap(({ sources }) => sources.map((source) => source.tier)))) {
+    bytes[tier] = between(before, after, ({ sources }) =>
+      sources.reduce((sum, source) => sum + (source.tier === tier ? source.bytes : 0), 0),
+    );
+  }
+  return bytes;
+}
+
+/** Device reads between two looks at the nodes. */
+export function runsBetween(before: readonly NodeStatus[], after: readonly NodeStatus[]): number {
+  return between(before, after, ({ reads }) => reads.runs);
 }
 
 export function perSecond(bytes: number, ms: number): number {
   return ms > 0 ? Math.round((bytes * 1000) / ms) : 0;
 }
 
-/** Device bytes for a payload byte between two looks at the node; 0 when nothing came from the shared tier. */
-export function readAmplification(before: NodeStatus, after: NodeStatus): number {
-  const payloadBytes = after.reads.payloadBytes - before.reads.payloadBytes;
-  return payloadBytes > 0 ? (after.reads.deviceBytes - before.reads.deviceBytes) / payloadBytes : 0;
+/** Device bytes for a payload byte between two looks at the nodes; 0 when nothing came from the shared tier. */
+export function readAmplification(before: readonly NodeStatus[], after: readonly NodeStatus[]): number {
+  const payloadBytes = between(before, after, ({ reads }) => reads.payloadBytes);
+  return payloadBytes > 0 ? between(before, after, ({ reads }) => reads.deviceBytes) / payloadBytes : 0;
 }

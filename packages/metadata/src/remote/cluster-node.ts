@@ -48,6 +48,10 @@ export class ClusterNode implements Cluster {
     return this.#parts.lease;
   }
 
+  get isServiceAway(): boolean {
+    return this.#parts.link.isAway;
+  }
+
   get members(): readonly ClusterMember[] {
     return [...this.#parts.link.replica.members.values()];
   }

@@ -25,6 +25,7 @@ export function embeddedCluster(
 class EmbeddedCluster implements Cluster {
   readonly lease: NodeLease;
   readonly members: readonly ClusterMember[];
+  readonly isServiceAway: boolean = false;
   residents: Cluster['residents'];
   oldestReadVersion: Cluster['oldestReadVersion'];
   onRemoved: Cluster['onRemoved'];

@@ -68,13 +68,15 @@ export class LocationCache {
   ): number {
     let missed = 0;
     let readable = -1;
+    // Most nodes never fill a generation: then a key that is new here costs one search, not three.
+    const hasOld = this.#old.size > 0;
     for (let from = 0; from < count; from += PASS_KEYS) {
       const length = Math.min(PASS_KEYS, count - from);
       const part = from === 0 && length === count ? keys : keys.subarray(from * KEY_WORDS);
       this.#young.findMany(namespace, part, length, this.#ids);
       for (let i = 0; i < length; i++) {
         let id = this.#ids[i]!;
-        if (id < 0) id = this.#promote(namespace, keys, from + i);
+        if (id < 0 && hasOld) id = this.#promote(namespace, keys, from + i);
         if (id >= 0) {
           const page = this.#young.pageOf(id)!;
           const at = this.#young.rowAt(id) - 1;

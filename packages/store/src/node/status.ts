@@ -57,9 +57,10 @@ export function statusOf(core: NodeCore, sessions: number, startedMs: number): N
   };
 }
 
-function clusterOf({ lease, members }: Cluster): ClusterStatus {
+function clusterOf({ lease, members, isServiceAway }: Cluster): ClusterStatus {
   return {
     lease: { epoch: lease.epoch, isHeld: lease.isHeld },
+    service: isServiceAway ? 'away' : 'serving',
     members: members.map(({ node, control, epoch, state, dataAddress }) => ({
       ...{ node, peer: control.peer, epoch, state, dataAddress },
     })),

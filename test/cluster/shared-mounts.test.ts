@@ -1,20 +1,18 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { mountGluster } from '../fixtures/gluster-fs.ts';
-import { makeNetHosts } from '../fixtures/net-hosts.ts';
 import { nodePlace, runRefill, startNodeProcess } from '../fixtures/node-process.ts';
 import { keyOfNumber } from '../fixtures/payload.mjs';
-import { requiresGluster } from '../fixtures/requires.ts';
+import { mountSharedFs, requiresSharedFs, sharedFs } from '../fixtures/shared-fs.ts';
 import { openStored, StoredBlocks } from '../fixtures/stored-blocks.ts';
 
-t.setTimeout(240_000);
+t.setTimeout(600_000);
 
 /** Far above every deadline used here, far below a test's time. */
 const BOUND_MS = 20_000;
 
-t.test('on GlusterFS, mounted by two hosts', async (t) => {
-  if (!requiresGluster(t)) return;
-  const [here, there] = await mountGluster(t, makeNetHosts(t, 4));
+t.test(`on ${sharedFs.name}, mounted by two hosts`, async (t) => {
+  if (!requiresSharedFs(t)) return;
+  const [here, there] = await mountSharedFs(t, 2);
 
   await t.test('what one mount writes the other reads: doctor finds nothing wrong', async (t) => {
     const roots = ['--root', join(here!.path, 'refill'), '--second', join(there!.path, 'refill')];
