@@ -75,7 +75,7 @@ t.test(
       return key === 1 && refused.delete(1);
     });
     const entries = entriesOf(3);
-    for (const block of [0, 1, 2]) buffer.add(entries, block, 0, 0);
+    for (const block of [0, 1, 2]) await buffer.add(entries, block, 0, 0);
     await buffer.flush();
     t.same(asked, [0, 1]);
     t.same(
@@ -95,10 +95,10 @@ t.test('blocks of a commit that failed are not committed with later ones', async
     keeps,
   );
   const entries = entriesOf(2);
-  buffer.add(entries, 0, 0, 0);
+  await buffer.add(entries, 0, 0, 0);
   await t.rejects(buffer.flush(), { message: 'fenced' });
   current = directory;
-  buffer.add(entries, 1, 0, 0);
+  await buffer.add(entries, 1, 0, 0);
   await buffer.flush();
   t.same(
     calls.map(({ keys }) => keys),
