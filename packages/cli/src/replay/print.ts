@@ -23,6 +23,8 @@ export function replayTable(result: ReplayResult, title: string): string {
     ],
     ['read and verified', `${formatSize(result.bytesRead)}, ${gb(result.readBytesPerSecond)}`],
     ['  from dram', tier(result.tiers.dram)],
+    ...(result.tiers.nvme === undefined ? [] : [['  from nvme', tier(result.tiers.nvme)]]),
+    ...(result.tiers.peer.blocks === 0 ? [] : [['  from peers', tier(result.tiers.peer)]]),
     ['  from shared', tier(result.tiers.shared)],
     [
       'written',

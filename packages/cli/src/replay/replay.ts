@@ -137,6 +137,9 @@ export async function replay(
     writeBytesPerSecond: perSecond(counts.bytesWritten, writing.ms + flushMs),
     tiers: {
       dram: tierBetween(before.tiers.dram, after.tiers.dram, reading.ms),
+      ...(before.tiers.nvme &&
+        after.tiers.nvme && { nvme: tierBetween(before.tiers.nvme, after.tiers.nvme, reading.ms) }),
+      peer: tierBetween(before.tiers.peer, after.tiers.peer, reading.ms),
       shared: tierBetween(before.tiers.shared, after.tiers.shared, reading.ms),
     },
     puts: counts.puts,

@@ -45,7 +45,8 @@ export interface ReplayResult {
   readsPerPrefix: number;
   readBytesPerSecond: number;
   writeBytesPerSecond: number;
-  tiers: { dram: ReplayTier; shared: ReplayTier };
+  /** Blocks read by where they came from; `nvme` where the node has a local disk. */
+  tiers: { dram: ReplayTier; nvme?: ReplayTier | undefined; peer: ReplayTier; shared: ReplayTier };
   puts: Record<PutOutcome, number>;
   /** Blocks that `matchPrefix` promised and `getMany` did not bring: evicted between, late, no room. */
   promisedMisses: number;

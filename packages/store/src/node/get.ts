@@ -69,8 +69,8 @@ export function read(
   // A hit in DRAM is a use for the shared tier too, so that its order of eviction survives a restart of this node.
   if (touched > 0) core.directory.touch(entriesOfCall, touched);
   core.counters.keys += count;
-  core.counters.dramHits += count - missing;
-  core.counters.dramBytes += bytes;
+  core.counters.dram.hits += count - missing;
+  core.counters.dram.bytes += bytes;
   if (missing > 0) {
     return new Promise((resolve, reject) => {
       new SlowRead(state, pins, namespace, rows, resolve, reject).start(keys, count, missing, deadlineMs);
