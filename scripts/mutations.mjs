@@ -337,4 +337,25 @@ export const MUTATIONS = [
       'const finishMs = Float64Array.from(candidates, ({ gauge, isSuspended }) => gauge.readyMs() + (isSuspended ? SUSPENDED_MS : 0));',
     tests: ['store/source/plan-reads.test.ts'],
   },
+  {
+    name: 'a copy on the local disk is served whatever it is a copy of',
+    package: 'store',
+    find: 'page[at + COLUMN.originLo] === origin.lo && page[at + COLUMN.originHi] === origin.hi',
+    replace: 'true',
+    tests: ['store/nvme/create-nvme-tier.test.ts'],
+  },
+  {
+    name: 'what a peer gave is kept on the local disk',
+    package: 'store',
+    find: 'if (source === LOOKUP_TIER.peer) return;',
+    replace: '',
+    tests: [`${NODE}/demotion.test.ts`],
+  },
+  {
+    name: 'a spare slot that the kernel may write to is freed',
+    package: 'store',
+    find: 'slots.spares.settle(spare, statusAt(second.rows, j) === LOAD_STATUS.late);',
+    replace: 'slots.spares.settle(spare, false);',
+    tests: ['store/source/read-sources.test.ts'],
+  },
 ];

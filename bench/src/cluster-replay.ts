@@ -57,11 +57,11 @@ async function replayBy(router: Router, context: BenchContext): Promise<ReplayRe
 }
 
 function rows(result: ReplayResult): Result[] {
-  const { cluster, bytesByTier, hitRate, idealHitRate, scale } = result;
+  const { cluster, tiers, hitRate, idealHitRate, scale } = result;
   const name = `cluster-replay/${cluster!.routing}`;
   const ratio = hitRate / idealHitRate;
-  const total = Object.values(bytesByTier).reduce((sum, bytes) => sum + bytes, 0);
-  const share = (tier: keyof typeof bytesByTier): number => (100 * (bytesByTier[tier] ?? 0)) / total;
+  const total = Object.values(tiers).reduce((sum, { bytes }) => sum + bytes, 0);
+  const share = (tier: keyof typeof tiers): number => (100 * (tiers[tier]?.bytes ?? 0)) / total;
   const spread = cluster!.nodes.map(({ requests }) => requests).join(' + ');
   const row = { unit: '%', target: '' };
   return [

@@ -16,6 +16,7 @@ import { isInCluster } from './cluster/roles.ts';
 import type { Config } from './config/fields.ts';
 import { loadConfig, refuseUnknown } from './config/load.ts';
 import { createLog } from './log.ts';
+import { openNvme } from './nvme.ts';
 import { openParts, openRootParts, type RootParts } from './parts.ts';
 import { recoverRoot } from './recover.ts';
 import { systemChance, systemClock } from './system-clock.ts';
@@ -80,9 +81,14 @@ async function start(config: Config, log: Logger, unwind: Unwind): Promise<Runni
     ...{ ...held, formerNodes, segmentBytes: config.segmentBytes },
     ...(membership && { fencedHoldMs: FENCED_HOLD_MS }),
   });
+  const nvme = await openNvme(
+    config,
+    { clusterId: root.clusterId, io, arena, directory, log: log.newScope('nvme') },
+    unwind,
+  );
   const node = createStoreNode(
     {
-      ...{ io, arena, directory, sharedTier, clock, chance, log: log.newScope('node') },
+      ...{ io, arena, directory, sharedTier, nvme, clock, chance, log: log.newScope('node') },
       ...(membership && peersOf(membership, config.node)),
     },
     {

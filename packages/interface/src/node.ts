@@ -173,6 +173,38 @@ export interface TierStatus {
   latency: LatencySummary;
 }
 
+/**
+ * `rebuilding`: what earlier starts left on the disk is being taken in; it is read from meanwhile, and nothing is copied.
+ * `paused`: a write failed, none is tried for a while. `off`: the disk is not used.
+ */
+export type NvmeState = 'rebuilding' | 'open' | 'paused' | 'off';
+
+/** The second tier on a local disk: copies of blocks that are on the shared file system. */
+export interface NvmeStatus extends TierStatus {
+  state: NvmeState;
+  /** Why it is not `open`. */
+  reason?: string | undefined;
+  /** Bytes on the disk, files that are being written counted whole. */
+  usedBytes: number;
+  capacityBytes: number;
+  blocks: number;
+  segments: number;
+  /** Memory behind its index. */
+  indexBytes: number;
+  blocksWritten: number;
+  bytesWritten: number;
+  writeFailures: number;
+  /** Bytes on their way to the disk. */
+  backlogBytes: number;
+  /** Blocks that left DRAM without a copy that they were due, because the disk was slow, paused or not ready. */
+  dropped: number;
+  /** Blocks whose copy did not verify: dropped, and read from elsewhere. */
+  corrupt: number;
+  /** Files that made room for others, and the blocks that went with them. */
+  segmentsEvicted: number;
+  blocksEvicted: number;
+}
+
 /** Counters since the start; the same names are used by the CLI, the wire and the metrics. */
 export interface NodeStatus {
   nodeName: string;
@@ -191,7 +223,8 @@ export interface NodeStatus {
     evictions: number;
     quarantinedBytes: number;
   };
-  tiers: { dram: TierStatus; shared: TierStatus };
+  /** Reads by where the bytes came from; `nvme` is there where a local disk is configured. */
+  tiers: { dram: TierStatus; nvme?: NvmeStatus | undefined; peer: TierStatus; shared: TierStatus };
   reads: {
     keys: number;
     misses: number;

@@ -29,6 +29,16 @@ napi_value createArena(napi_env env, napi_callback_info info) {
   });
 }
 
+/** One arena for several instances: each has its own root and workers. The owner must outlive the others. */
+napi_value shareArena(napi_env env, napi_callback_info info) {
+  const js::Arguments in(env, info);
+  const InstanceRef instance = instances::find(in.id(0));
+  const InstanceRef owner = instances::find(in.id(1));
+  const bool shared = instance && owner && owner->arena.buffer;
+  if (shared) instance->arena = owner->arena;
+  return js::boolean(env, shared);
+}
+
 /** Shared memory of this process alone, made at once: minus errno, or its description. */
 napi_value createShared(napi_env env, napi_callback_info info) {
   const js::Arguments in(env, info);
@@ -162,6 +172,7 @@ napi_value takePassedFd(napi_env env, napi_callback_info info) {
 
 void exportMemory(napi_env env, napi_value exports) {
   exportFunction(env, exports, "createArena", createArena);
+  exportFunction(env, exports, "shareArena", shareArena);
   exportFunction(env, exports, "createShared", createShared);
   exportFunction(env, exports, "attachRegion", attachRegion);
   exportFunction(env, exports, "detachRegion", detachRegion);

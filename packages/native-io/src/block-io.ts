@@ -26,10 +26,15 @@ const LET_GO_MS = 20;
 /** How long `stop` waits for the kernel to give back buffers of operations that hang. */
 const QUARANTINE_STOP_MS = 2_000;
 
+/** An arena of its own, by its id and descriptor, or the panes of another engine's. */
+export type ArenaParts = {
+  fd: number;
+  report: Pick<IoReport, 'arenaPageBytes' | 'arenaPagesBy' | 'arenaBytes'>;
+} & ({ id: number; panes?: undefined } | { id?: undefined; panes: readonly Uint8Array[] });
+
 interface Parts {
   instance: number;
-  arena: number;
-  arenaFd: number;
+  arena: ArenaParts;
   report: IoReport;
   options: ResolvedOptions;
 }
@@ -37,7 +42,7 @@ interface Parts {
 /** `BlockIO` on native code. Made by `createBlockIO`. */
 export class NativeBlockIO implements BlockIO {
   readonly report: IoReport;
-  /** Descriptor of the arena's shared memory. Belongs to the engine; valid until `stop`. */
+  /** Descriptor of the arena's shared memory, -1 for another's. Belongs to the engine; valid until `stop`. */
   readonly arenaFd: number;
   readonly arenaBytes: number;
   /** Where clients get the arena and hand over regions. */
@@ -45,7 +50,9 @@ export class NativeBlockIO implements BlockIO {
   onRelease: ((buffer: BufferId, bufferOffset: number, length: number) => void) | undefined;
 
   readonly #instance: number;
-  readonly #arena: Panes;
+  /** The arena, where it is this engine's own. */
+  readonly #arena: Panes | undefined;
+  readonly #panes: readonly Uint8Array[];
   readonly #lanes: { read: Lane; write: Lane };
   readonly #releases: Releases;
   readonly #regions = new Map<BufferId, Panes>();
@@ -54,13 +61,14 @@ export class NativeBlockIO implements BlockIO {
   #letGo: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  constructor({ instance, arena, arenaFd, report, options }: Parts) {
+  constructor({ instance, arena, report, options }: Parts) {
     this.report = report;
-    this.arenaFd = arenaFd;
+    this.arenaFd = arena.fd;
     this.arenaBytes = report.arenaBytes;
     this.fdSocketPath = options.fdSocketPath;
     this.#instance = instance;
-    this.#arena = new Panes(arena);
+    this.#arena = arena.id === undefined ? undefined : new Panes(arena.id);
+    this.#panes = this.#arena?.views ?? arena.panes ?? [];
     const common = { instance, inflightBytesBehindReads: options.writeInflightBytesBehindReads };
     this.#lanes = {
       read: new Lane({
@@ -88,7 +96,7 @@ export class NativeBlockIO implements BlockIO {
   }
 
   get panes(): readonly Uint8Array[] {
-    return this.#arena.views;
+    return this.#panes;
   }
 
   get counters(): IoCounters {
@@ -110,7 +118,7 @@ export class NativeBlockIO implements BlockIO {
     // Ending a thread whose ring still has operations that hang would hang this one too.
     if (released) await Promise.all([this.#lanes.read.stop(), this.#lanes.write.stop()]);
     for (const region of this.#regions.values()) region.free();
-    this.#arena.free();
+    this.#arena?.free();
     native.closeInstance(this.#instance);
   }
 

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import type { IoReport } from '@refill/interface';
 import { RefillError } from '@refill/interface';
-import type { NativeBlockIO } from './block-io.ts';
+import type { ArenaParts, NativeBlockIO } from './block-io.ts';
 import { errnoName } from './errors.ts';
 import { runJob } from './jobs.ts';
 import { native } from './native.ts';
@@ -44,6 +44,22 @@ function chooseDirect(wanted: ResolvedOptions['direct'], probed: number[]): Dire
   return { direct: false, directReason, ...found };
 }
 
+/** An arena of its own, or that of the owner that was named. */
+async function makeArena(instance: number, options: ResolvedOptions): Promise<ArenaParts> {
+  const { arenaOf, arenaBytes, pagesUpTo, startDeadlineMs: deadlineMs } = options;
+  if (arenaOf !== undefined) {
+    if (!native.shareArena(instance, arenaOf.instance))
+      throw new RefillError('ERR_NODE_CLOSED', 'the engine whose arena was to be shared is stopped');
+    const { arenaPageBytes, arenaPagesBy, arenaBytes } = arenaOf.report;
+    return { panes: arenaOf.panes, fd: -1, report: { arenaPageBytes, arenaPagesBy, arenaBytes } };
+  }
+  const start = () => native.createArena(instance, arenaBytes, pagesUpTo);
+  const made = await runJob<number[]>('making the arena', start, { deadlineMs });
+  const [id, pageBytes, pagesBy, bytes, fd] = made as [number, number, number, number, number];
+  const report = { arenaPageBytes: pageBytes, arenaPagesBy: PAGES_BY[pagesBy]!, arenaBytes: bytes };
+  return { id, fd, report };
+}
+
 /**
  * Probes the root, makes the arena, starts the workers. The result is ready for use; `stop` ends it. Fails with
  * `ERR_STORAGE_FAILED` when the root is no directory, `ERR_PLATFORM` when the addon or a demanded engine is missing.
@@ -68,11 +84,7 @@ export async function createBlockIO(options: BlockIOOptions): Promise<NativeBloc
   const instance = probed[0]!;
   try {
     const direct = chooseDirect(resolved.direct, probed);
-    const [arena, pageBytes, pagesBy, arenaBytes, arenaFd] = (await runJob<number[]>(
-      'making the arena',
-      () => native.createArena(instance, resolved.arenaBytes, resolved.pagesUpTo),
-      step,
-    )) as [number, number, number, number, number];
+    const arena = await makeArena(instance, resolved);
     if (choice.engine === 'threads') native.useThreads(instance, READ_THREADS, WRITE_THREADS);
     const { fdSocketPath } = resolved;
     if (fdSocketPath !== undefined) {
@@ -81,14 +93,12 @@ export async function createBlockIO(options: BlockIOOptions): Promise<NativeBloc
     const report: IoReport = {
       ...choice,
       ...direct,
-      arenaPageBytes: pageBytes,
-      arenaPagesBy: PAGES_BY[pagesBy]!,
-      arenaBytes,
+      ...arena.report,
       checksumBy: native.checksumLevels().at(-1)!,
     };
     // What starts workers is not loaded for a client, which only maps memory.
     const { NativeBlockIO } = await import('./block-io.ts');
-    const io = new NativeBlockIO({ instance, arena, arenaFd, report, options: resolved });
+    const io = new NativeBlockIO({ instance, arena, report, options: resolved });
     await io.start();
     return io;
   } catch (error) {

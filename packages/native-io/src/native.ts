@@ -36,6 +36,8 @@ export interface Native {
   writeFile(instance: number, path: string, bytes: Uint8Array): JobId;
 
   createArena(instance: number, bytes: number, pagesUpTo: number): JobId;
+  /** Makes the arena of `owner` that of `instance` too; false when either is gone. */
+  shareArena(instance: number, owner: number): boolean;
   /** Minus errno alone, or id, page bytes, rung of the ladder, bytes, descriptor. */
   createShared(bytes: number): number[];
   attachRegion(path: string, fd: number, bytes: number): JobId;

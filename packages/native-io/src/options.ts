@@ -1,10 +1,15 @@
-import { HUGE_PAGE_BYTES } from '@refill/interface';
+import { HUGE_PAGE_BYTES, type IoReport } from '@refill/interface';
 
 export interface BlockIOOptions {
   /** Directory that all paths are relative to. */
   root: string;
-  /** Size of the arena, rounded up to 2 MiB. */
-  arenaBytes: number;
+  /** Size of the arena, rounded up to 2 MiB; not needed with `arenaOf`. */
+  arenaBytes?: number;
+  /**
+   * Uses the arena of another engine, under buffer 0, instead of one of its own: another root with workers of its own,
+   * so that a device that hangs does not stop the other. Stop this engine before that one.
+   */
+  arenaOf?: ArenaOwner;
   /** `auto` takes io_uring where the kernel grants it. */
   engine?: 'auto' | 'io_uring' | 'threads';
   /** `on` fails where O_DIRECT is refused, `auto` falls back to buffered I/O with `posix_fadvise`. */
@@ -21,9 +26,17 @@ export interface BlockIOOptions {
   startDeadlineMs?: number;
 }
 
+/** What is needed of the engine whose arena is shared. */
+export interface ArenaOwner {
+  readonly instance: number;
+  readonly panes: readonly Uint8Array[];
+  readonly report: IoReport;
+}
+
 export interface ResolvedOptions {
   root: string;
   arenaBytes: number;
+  arenaOf: ArenaOwner | undefined;
   engine: 'auto' | 'io_uring' | 'threads';
   direct: 'auto' | 'on' | 'off';
   readWorkers: number;
@@ -62,12 +75,19 @@ function oneOf<T extends string>(name: string, value: T, allowed: readonly T[]):
 export function resolveOptions(options: BlockIOOptions): ResolvedOptions {
   const { root, lanes = {}, inflightBytes = {} } = options;
   if (typeof root !== 'string' || root === '') throw new TypeError('root must be the path of a directory');
-  const asked = within('arenaBytes', options.arenaBytes, 1, Number.MAX_SAFE_INTEGER - HUGE_PAGE_BYTES);
+  const owned = options.arenaOf?.report.arenaBytes;
+  const asked = within(
+    'arenaBytes',
+    owned ?? options.arenaBytes ?? 0,
+    1,
+    Number.MAX_SAFE_INTEGER - HUGE_PAGE_BYTES,
+  );
   const pages = oneOf('arenaPagesUpTo', options.arenaPagesUpTo ?? 'collapse', PAGES_BY);
   const bytes = (name: string, value: number): number => within(name, value, 4096, 2 ** 31 - 1);
   return {
     root,
     arenaBytes: Math.ceil(asked / HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES,
+    arenaOf: options.arenaOf,
     engine: oneOf('engine', options.engine ?? 'auto', ['auto', 'io_uring', 'threads']),
     direct: oneOf('direct', options.direct ?? 'auto', ['auto', 'on', 'off']),
     readWorkers: within('lanes.read', lanes.read ?? 2, 1, WORKERS_MAX),

@@ -9,7 +9,14 @@ import {
   PUT_STATUS,
 } from '@refill/interface';
 import { ENTRY, ENTRY_WORDS } from './segment/segment-format.ts';
-import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS, STORE_ROW, STORE_ROW_WORDS } from './shared-tier.ts';
+import {
+  LOAD_ROW,
+  LOAD_ROW_WORDS,
+  LOAD_STATUS,
+  SEGMENT_NONE,
+  STORE_ROW,
+  STORE_ROW_WORDS,
+} from './shared-tier.ts';
 
 /** Copies words; a loop, as `set(subarray())` would make an object a row. */
 export function copyWords(
@@ -45,6 +52,7 @@ export function fillStoreRow(
   rows[row + STORE_ROW.bufferOffsetLo] = bufferOffset >>> 0;
   rows[row + STORE_ROW.bufferOffsetHi] = Math.floor(bufferOffset / 2 ** 32);
   rows[row + STORE_ROW.status] = PUT_STATUS.failed;
+  rows[row + STORE_ROW.segment] = SEGMENT_NONE;
 }
 
 /** Fills `LOAD_ROW` number `to` from key `index` of `keys` and row `at` of `locations`. */

@@ -3,6 +3,8 @@ export * from './arena/slot-allocator.ts';
 export { fillLoadRow, fillStoreRow } from './fill-rows.ts';
 export type { NodeComponents, NodeOptions } from './node/node-parts.ts';
 export * from './node/store-node.ts';
+export { createNvmeTier, type NvmeTierOptions, type NvmeTierParts } from './nvme/create-nvme-tier.ts';
+export type { NvmeTier, NvmeTierFigures } from './nvme/nvme-tier.ts';
 export { PEER_PROTOCOL } from './peer/peer-messages.ts';
 export { PeerReader, type PeerReaderParts } from './peer/peer-reader.ts';
 export {

@@ -67,7 +67,7 @@ export interface Scratch {
  * One block to read: its location as the directory gave it, and where it shall go. `segment` is `SEGMENT_NONE` for a
  * block that is only in the memory of its holders (as in `LOCATION_ROW`).
  */
-export const LOAD_ROW_WORDS = 25;
+export const LOAD_ROW_WORDS = 26;
 export const LOAD_ROW = {
   key: 0,
   namespace: 8,
@@ -89,6 +89,8 @@ export const LOAD_ROW = {
   sourceOffsetHi: 22,
   holdersLo: 23,
   holdersHi: 24,
+  /** Out, of a block that is `done`: the tier it came from, as `LOOKUP_TIER`. Filled by `ReadSources`. */
+  tier: 25,
 } as const;
 export const SEGMENT_NONE = 0xffffffff;
 
@@ -102,7 +104,7 @@ export const LOAD_STATUS = {
 } as const;
 
 /** One block to append: what the put said and where its payload lies. */
-export const STORE_ROW_WORDS = 25;
+export const STORE_ROW_WORDS = 27;
 export const STORE_ROW = {
   key: 0,
   parent: 8,
@@ -116,4 +118,7 @@ export const STORE_ROW = {
   bufferOffsetHi: 23,
   /** Out: `PUT_STATUS`. */
   status: 24,
+  /** Out, of a block that is `stored`: where it lies, by the directory's index of the segment. */
+  segment: 25,
+  offsetPages: 26,
 } as const;

@@ -83,7 +83,7 @@ t.test('a replay over several nodes gives every request to one and adds up what 
   const result = await replay({ ...parts, router }, [trace], options);
   t.equal(result.hitRate, result.idealHitRate);
   t.equal(result.tiers.dram.blocks, result.blocksHit, 'summed over the nodes');
-  t.same(result.bytesByTier, { dram: result.bytesRead });
+  t.equal(result.tiers.dram.bytes, result.bytesRead);
   t.same(
     result.cluster?.nodes.map(({ name }) => name),
     ['a', 'b', 'c'],

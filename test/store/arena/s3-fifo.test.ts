@@ -53,3 +53,41 @@ t.test('what may not go is parked until it may, and the work of a call is bounde
   fifo.unpark(7);
   t.equal(fifo.victim(every, 100), 7);
 });
+
+t.test('what was made ready goes first, unless it was used meanwhile', async (t) => {
+  const fifo = fifoOf(20);
+  for (let i = 0; i < 4; i++) {
+    const id = fifo.advance(every, 100);
+    t.equal(id, i, 'in the order of eviction');
+    if (i % 2 === 0) fifo.ready(id);
+    else {
+      fifo.hold(id);
+      t.equal(fifo.advance(every, 100), i + 1, 'one that is held is proposed to nobody');
+      fifo.ready(id);
+    }
+  }
+  t.equal(fifo.readyUnits, 4);
+  fifo.touch(1);
+  const gone: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    const id = fifo.victim(every, 100);
+    gone.push(id);
+    fifo.remove(id);
+  }
+  t.same(gone, [0, 2, 3, 4], 'then the others');
+  t.equal(fifo.readyUnits, 0);
+  t.ok(fifo.wasUsed(1) && !fifo.wasUsed(10));
+});
+
+t.test('a ready block that may not go is parked and comes back', async (t) => {
+  const fifo = fifoOf(3);
+  fifo.ready(fifo.advance(every, 100));
+  t.equal(
+    fifo.victim((id) => id !== 0, 100),
+    1,
+  );
+  fifo.unpark(0);
+  t.equal(fifo.readyUnits, 0);
+  fifo.remove(0);
+  t.equal(fifo.victim(every, 100), 1);
+});

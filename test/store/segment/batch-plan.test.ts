@@ -78,12 +78,12 @@ t.test(
   },
 );
 
-t.test('tombstones have a key and nothing else, and no payload', async (t) => {
+t.test('tombstones have a key and say what they bury, and have no payload', async (t) => {
   const plan = planBatch(pickOf([5000, 6000], { flags: BLOCK_FLAG.tombstone }));
   placePlan(plan, 4096);
   t.equal(plan.totalBytes, plan.headerBytes);
   t.equal(entriesEnd(plan.entries, 2, 4096 + plan.headerBytes), 4096 + plan.totalBytes);
-  t.same([entryOf(plan.entries, 1, 'key'), entryOf(plan.entries, 1, 'parent')], [101, 0]);
+  t.same([entryOf(plan.entries, 1, 'key'), entryOf(plan.entries, 1, 'parent')], [101, 201]);
 });
 
 t.test('what shrinks is replaced by its compressed form, the rest and what finds no room stay', async (t) => {

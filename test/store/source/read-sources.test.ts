@@ -1,3 +1,4 @@
+import { LOOKUP_TIER } from '@refill/interface';
 import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS, SEGMENT_NONE } from '@refill/store';
 import t, { type Test } from 'tap';
 import type { BlockSource, SourceTier } from '../../../packages/store/src/source/block-source.ts';
@@ -8,6 +9,7 @@ import { mulberry } from '../../fixtures/seeded-random.ts';
 
 const BYTES = 64 * 1024;
 const SHARED = 0xaa;
+const NVME = 0xbb;
 
 /** One call under way at a source that answers when told. */
 interface Asked {
@@ -31,7 +33,7 @@ class Sources {
   readonly t: Test;
   #next = 1000;
 
-  constructor(t: Test) {
+  constructor(t: Test, options: { nvme?: boolean } = {}) {
     this.t = t;
     this.spares = new SpareSlots({
       allocate: () => {
@@ -46,6 +48,7 @@ class Sources {
     this.sources = new ReadSources({
       clock: this.clock,
       shared: this.#source('shared', 'shared', SHARED),
+      nvme: options.nvme ? this.#source('nvme', 'nvme', NVME) : undefined,
       peer: (slot) => (slot > 9 ? undefined : this.#source(`peer:${slot}`, 'peer', slot)),
       slots: {
         spares: this.spares,
@@ -74,8 +77,10 @@ class Sources {
       mayHold: (rows, row) =>
         tier === 'shared'
           ? rows[row + LOAD_ROW.segment] !== SEGMENT_NONE
-          : (rows[row + LOAD_ROW.holdersLo]! & 0xffff) === mark ||
-            rows[row + LOAD_ROW.holdersLo]! >>> 16 === mark,
+          : tier === 'nvme'
+            ? rows[row + LOAD_ROW.checksumLo] === NVME
+            : (rows[row + LOAD_ROW.holdersLo]! & 0xffff) === mark ||
+              rows[row + LOAD_ROW.holdersLo]! >>> 16 === mark,
       load: (rows, count, deadlineMs) =>
         new Promise((resolve) => {
           for (let i = 0; i < count; i++) {
@@ -93,8 +98,7 @@ class Sources {
               const outcome = status(i);
               rows[i * LOAD_ROW_WORDS + LOAD_ROW.status] = outcome;
               if (outcome === LOAD_STATUS.done) this.memory.set(offsetAt(rows, i), mark);
-              if (!(tier === 'shared' && outcome === LOAD_STATUS.late))
-                this.writing.delete(offsetAt(rows, i));
+              if (!(tier !== 'peer' && outcome === LOAD_STATUS.late)) this.writing.delete(offsetAt(rows, i));
             }
             resolve();
           };
@@ -105,19 +109,24 @@ class Sources {
   }
 }
 
+const tierAt = (rows: Uint32Array, index: number): number => rows[index * LOAD_ROW_WORDS + LOAD_ROW.tier]!;
+
 function offsetAt(rows: Uint32Array, index: number): number {
   const row = index * LOAD_ROW_WORDS;
   return rows[row + LOAD_ROW.bufferOffsetHi]! * 2 ** 32 + rows[row + LOAD_ROW.bufferOffsetLo]!;
 }
 
 /** Blocks at offsets 0, 1, ... units; each with its holders, and in a segment unless `memoryOnly`. */
-function rowsOf(blocks: { holders?: number[]; memoryOnly?: boolean; buffer?: number }[]): Uint32Array {
+function rowsOf(
+  blocks: { holders?: number[]; memoryOnly?: boolean; buffer?: number; local?: boolean }[],
+): Uint32Array {
   const rows = new Uint32Array(blocks.length * LOAD_ROW_WORDS);
-  blocks.forEach(({ holders = [], memoryOnly = false, buffer = 0 }, i) => {
+  blocks.forEach(({ holders = [], memoryOnly = false, buffer = 0, local = false }, i) => {
     const row = i * LOAD_ROW_WORDS;
     rows[row + LOAD_ROW.lengthBytes] = BYTES;
     rows[row + LOAD_ROW.segment] = memoryOnly ? SEGMENT_NONE : 1;
     rows[row + LOAD_ROW.buffer] = buffer;
+    rows[row + LOAD_ROW.checksumLo] = local ? NVME : 0;
     rows[row + LOAD_ROW.bufferOffsetLo] = i * BYTES;
     rows[row + LOAD_ROW.holdersLo] = (holders[0] ?? 0) | ((holders[1] ?? 0) << 16);
   });
@@ -285,6 +294,102 @@ t.test('a place in a region is not hedged: there is no other', async (t) => {
   t.same(statuses(rows), [LOAD_STATUS.done]);
 });
 
+t.test('the local disk is read before the segments, and what it has not comes from them', async (t) => {
+  const world = new Sources(t, { nvme: true });
+  const rows = rowsOf([{ local: true }, {}, { local: true }]);
+  const loading = world.sources.load(rows, 3, 1000);
+  world.of('shared').answer(all(LOAD_STATUS.done));
+  const local = world.of('nvme');
+  t.equal(local.count, 2, 'both at a time');
+  local.answer((i) => (i === 0 ? LOAD_STATUS.done : LOAD_STATUS.gone));
+  await settle();
+  const rest = world.of('shared');
+  t.equal(rest.count, 1);
+  t.equal(offsetAt(rest.rows, 0), 2 * BYTES, 'into the same memory');
+  rest.answer(all(LOAD_STATUS.done));
+  await loading;
+  t.same(statuses(rows), [1, 1, 1]);
+  t.same(
+    [0, 1, 2].map((i) => tierAt(rows, i)),
+    [LOOKUP_TIER.nvme, LOOKUP_TIER.shared, LOOKUP_TIER.shared],
+  );
+  t.match(world.sources.counters, { hedges: 0, fallbacks: 1 });
+  t.match(
+    world.sources.readings().find(({ name }) => name === 'nvme'),
+    { failures: 0 },
+    'a copy that is gone is no failure of the disk',
+  );
+});
+
+t.test('a local disk that hangs is hedged once by the segments, and left alone after that', async (t) => {
+  const world = new Sources(t, { nvme: true });
+  const rows = rowsOf([{ local: true }]);
+  const loading = world.sources.load(rows, 1, 5000);
+  const hung = world.of('nvme');
+  await world.clock.advance(50);
+  const hedge = world.of('shared');
+  t.not(offsetAt(hedge.rows, 0), 0, 'not into the memory that the disk may write to');
+  hedge.answer(all(LOAD_STATUS.done));
+  await loading;
+  t.same(statuses(rows), [LOAD_STATUS.done]);
+  t.equal(world.memory.get(offsetAt(rows, 0)), SHARED);
+  t.equal(tierAt(rows, 0), LOOKUP_TIER.shared);
+  t.match(world.sources.counters, { hedges: 1, fallbacks: 0 });
+  const again = rowsOf([{ local: true }]);
+  again[LOAD_ROW.bufferOffsetLo] = 9 * BYTES;
+  const next = world.sources.load(again, 1, 5000);
+  t.notOk(world.isAsked('nvme'), 'not asked while it is suspended');
+  hung.answer(all(LOAD_STATUS.late));
+  await settle();
+  t.equal(world.spares.size, 1, 'the old slot belongs to the kernel');
+  world.writing.delete(0);
+  world.spares.release(0);
+  t.equal(world.spares.size, 0);
+  world.of('shared').answer(all(LOAD_STATUS.done));
+  await next;
+});
+
+t.test('reads that fail on the local disk are made again from the segments', async (t) => {
+  const world = new Sources(t, { nvme: true });
+  const rows = rowsOf([{ local: true, buffer: 7 }]);
+  const loading = world.sources.load(rows, 1, 1000);
+  world.of('nvme').answer(all(LOAD_STATUS.failed));
+  await settle();
+  world.of('shared').answer(all(LOAD_STATUS.done));
+  await loading;
+  t.same(statuses(rows), [LOAD_STATUS.done]);
+  t.match(
+    world.sources.readings().find(({ name }) => name === 'nvme'),
+    { failures: 1, loads: 1 },
+  );
+});
+
+t.test('segments that are late are hedged by the local disk, whose late slot is kept from use', async (t) => {
+  const world = new Sources(t, { nvme: true });
+  // The disk is measured to be slow, so that the segments are the first choice.
+  for (let i = 0; i < 30; i++) {
+    const loading = world.sources.load(rowsOf([{ local: true, memoryOnly: true }]), 1, 10_000);
+    await world.clock.advance(15);
+    world.of('nvme').answer(all(LOAD_STATUS.done));
+    await loading;
+  }
+  const rows = rowsOf([{ local: true }]);
+  const loading = world.sources.load(rows, 1, 10_000);
+  const slow = world.of('shared');
+  await world.clock.advance(200);
+  const hedge = world.of('nvme');
+  const spare = offsetAt(hedge.rows, 0);
+  hedge.answer(all(LOAD_STATUS.late));
+  slow.answer(all(LOAD_STATUS.done));
+  await loading;
+  t.same(statuses(rows), [LOAD_STATUS.done]);
+  t.equal(offsetAt(rows, 0), 0);
+  t.equal(world.allocated, 1, 'the kernel may still write to it');
+  world.writing.delete(spare);
+  world.spares.release(spare);
+  t.equal(world.allocated, 0);
+});
+
 t.test(
   'segments that fail at once, or after the hedge, leave no memory behind and no wrong outcome',
   async (t) => {
@@ -299,13 +404,14 @@ t.test(
       LOAD_STATUS.corrupt,
     ];
     for (let round = 0; round < 400; round++) {
-      const world = new Sources({
-        ...t,
-        notOk: (value: unknown, what: string) => value && t.fail(what),
-      } as never);
+      const world = new Sources(
+        { ...t, notOk: (value: unknown, what: string) => value && t.fail(what) } as never,
+        { nvme: random() < 0.7 },
+      );
       const blocks = Array.from({ length: 1 + Math.floor(random() * 6) }, () => ({
         holders: random() < 0.7 ? [1 + Math.floor(random() * 3), random() < 0.5 ? 5 : 0] : [],
         memoryOnly: random() < 0.2,
+        local: random() < 0.5,
       }));
       const rows = rowsOf(blocks);
       let isSettled = false;
@@ -326,10 +432,13 @@ t.test(
         if (status === LOAD_STATUS.pending) t.fail(`round ${round}: row ${i} has no outcome`);
         if (status !== LOAD_STATUS.done) continue;
         const mark = world.memory.get(offsetAt(rows, i));
-        const may = mark === SHARED ? !blocks[i]!.memoryOnly : blocks[i]!.holders.includes(mark ?? -1);
+        const { memoryOnly, local, holders } = blocks[i]!;
+        const may = mark === SHARED ? !memoryOnly : mark === NVME ? local : holders.includes(mark ?? -1);
+        const from = { [SHARED]: LOOKUP_TIER.shared, [NVME]: LOOKUP_TIER.nvme }[mark!] ?? LOOKUP_TIER.peer;
+        if (tierAt(rows, i) !== from) t.fail(`round ${round}: row ${i} says that it came from elsewhere`);
         if (!may) t.fail(`round ${round}: row ${i} is done with bytes of ${mark}`);
       }
-      // What is left belongs to reads of the segments that were late, and to the kernel.
+      // What is left belongs to reads of files that were late, and to the kernel.
       for (const offset of [...world.writing.keys()]) {
         world.writing.delete(offset);
         world.spares.release(offset);

@@ -9,16 +9,22 @@ function slotsOf() {
   return { scratch, spares: new SpareSlots(scratch) };
 }
 
-t.test('a slot is taken while there is room, and free again when it was not needed', (t) => {
-  const { scratch, spares } = slotsOf();
-  const first = spares.take(LENGTH)!;
-  t.equal(spares.take(LENGTH), LENGTH);
-  t.equal(spares.take(1), undefined);
-  spares.free(first);
-  t.equal(spares.take(1), first);
-  t.equal(scratch.taken, 2);
-  t.end();
-});
+t.test(
+  'a slot is taken while there is room, kept by its block, or free again when its read has settled',
+  (t) => {
+    const { scratch, spares } = slotsOf();
+    const first = spares.take(LENGTH)!;
+    t.equal(spares.take(LENGTH), LENGTH);
+    t.equal(spares.take(1), undefined);
+    t.equal(spares.size, 2);
+    spares.keep(LENGTH);
+    spares.settle(first, false);
+    t.match({ taken: scratch.taken, left: spares.size }, { taken: 1, left: 0 });
+    t.equal(spares.take(1), first);
+    t.equal(scratch.taken, 2);
+    t.end();
+  },
+);
 
 t.test('a slot that was left is free when nothing writes to it any more, whatever ends first', (t) => {
   type Step = ['settle', boolean] | ['release'];
@@ -32,6 +38,7 @@ t.test('a slot that was left is free when nothing writes to it any more, whateve
   for (const { what, isReleased, steps } of cases) {
     const { scratch, spares } = slotsOf();
     const offset = spares.take(LENGTH)!;
+    spares.keep(offset);
     spares.leave(offset, isReleased);
     for (const step of steps) {
       t.match({ taken: scratch.taken, left: spares.size }, { taken: 1, left: 1 }, what);
@@ -46,6 +53,8 @@ t.test('a slot that was left is free when nothing writes to it any more, whateve
 t.test('a slot is left once and its read settles once; memory of others is no concern', (t) => {
   const { spares } = slotsOf();
   const offset = spares.take(LENGTH)!;
+  spares.keep(offset);
+  t.throws(() => spares.keep(offset), { message: /kept that was taken/ });
   t.doesNotThrow(() => spares.release(offset), 'not left');
   t.throws(() => spares.settle(offset, false), { message: /settles once/ });
   spares.leave(offset, false);

@@ -1,4 +1,4 @@
-import type { ClusterStatus, NodeStatus, ReadSource } from '@refill/interface';
+import type { ClusterStatus, NodeStatus, NvmeStatus, ReadSource } from '@refill/interface';
 import type { Command } from 'commander';
 import { formatSize } from '../config/size.ts';
 import { connectToNode } from '../connect.ts';
@@ -29,6 +29,12 @@ export function addStatus(program: Command): Command {
 function sourceText({ loads, bytes, latencyMs, bytesPerMs, failures, suspendedMs }: ReadSource): string {
   const left = suspendedMs > 0 ? `, left alone for ${duration(suspendedMs * 1000)}` : '';
   return `${formatSize(bytes)} in ${count(loads)} loads, ${formatSize(Math.round(bytesPerMs * 1000))}/s after ${duration(latencyMs * 1000)}, ${count(failures)} failures${left}`;
+}
+
+function nvmeText(nvme: NvmeStatus, hits: string): string {
+  const state = nvme.state === 'open' ? '' : `${nvme.state}${nvme.reason ? ` (${nvme.reason})` : ''}; `;
+  const lost = nvme.corrupt > 0 ? `, ${count(nvme.corrupt)} corrupt` : '';
+  return `${state}${hits}; ${formatSize(nvme.usedBytes)} of ${formatSize(nvme.capacityBytes)} used, ${count(nvme.blocks)} blocks, ${formatSize(nvme.bytesWritten)} written, ${count(nvme.dropped)} left out, ${count(nvme.writeFailures)} write failures${lost}`;
 }
 
 function clusterRows(cluster: ClusterStatus | undefined): [string, string][] {
@@ -73,6 +79,8 @@ function statusTable(status: NodeStatus): string {
         `${formatSize(arena.usedBytes)} of ${formatSize(arena.bytes)} used (${percent(arena.bytes > 0 ? arena.usedBytes / arena.bytes : 0)}), ${count(arena.blocks)} blocks, ${formatSize(arena.pinnedBytes)} pinned, ${count(arena.evictions)} evictions, ${formatSize(io.arenaPageBytes)} pages by ${io.arenaPagesBy}`,
       ],
       ['dram', tier(tiers.dram)],
+      ...(tiers.nvme === undefined ? [] : [['nvme', nvmeText(tiers.nvme, tier(tiers.nvme))]]),
+      ['peer', tier(tiers.peer)],
       ['shared', tier(tiers.shared)],
       ...status.sources.map((source): [string, string] => [`source ${source.name}`, sourceText(source)]),
       ...clusterRows(status.cluster),

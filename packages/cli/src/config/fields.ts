@@ -24,6 +24,9 @@ export interface Config {
   writeLanes: number;
   indexMemoryBytes: number;
   drainMs: number;
+  nvme: string | undefined;
+  nvmeCapacityBytes: number | undefined;
+  nvmeMode: 'victim' | 'write-through';
   metadata: string;
   listen: string | undefined;
   dataPort: number;
@@ -49,6 +52,8 @@ export interface Field {
 
 const MIB = 1024 ** 2;
 const TIB = 1024 ** 4;
+/** Some files of the least size, so that one can go while others serve. */
+const NVME_CAPACITY_BYTES_MIN: number = 64 * MIB;
 
 function size(
   minBytes: number,
@@ -238,6 +243,32 @@ export const FIELDS: Readonly<Record<FieldName, Field>> = {
     fallback: () => 30_000,
     fallbackText: '30000',
     fix: 'Give milliseconds from 0 to 600000',
+  },
+  nvme: {
+    schema: path(
+      'Directory on a local disk, the `nvme` tier: copies of blocks for which memory has no room. Of this node alone.',
+    ),
+    argument: 'dir',
+    fallback: () => undefined,
+    fallbackText: 'none: no such tier',
+    fix: 'Give an empty directory on a local disk, or the one that this node had before',
+  },
+  nvmeCapacityBytes: {
+    schema: size(NVME_CAPACITY_BYTES_MIN, 256 * TIB, 1, 'Most that the `nvme` tier takes of its disk.'),
+    argument: 'size',
+    fallback: () => undefined,
+    fallbackText: "half of the disk's size",
+    fix: `Give a size such as 800GiB, at least ${formatSize(NVME_CAPACITY_BYTES_MIN)}`,
+  },
+  nvmeMode: {
+    schema: choice(
+      ['victim', 'write-through'],
+      'When blocks are copied to the `nvme` tier: `victim` when they leave memory, `write-through` once they are stored too.',
+    ),
+    argument: 'when',
+    fallback: () => 'victim',
+    fallbackText: '`victim`',
+    fix: 'Give victim or write-through',
   },
   metadata: {
     schema: z

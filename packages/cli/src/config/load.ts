@@ -7,6 +7,7 @@ import { type Config, FIELD_NAMES, FIELDS, type FieldName, flagOf, variableOf } 
 import { suggest } from './suggest.ts';
 
 const require = createRequire(import.meta.url);
+const PATHS: ReadonlySet<FieldName> = new Set(['root', 'state', 'socket', 'secretFile', 'nvme']);
 
 export interface ConfigInputs {
   /** Flags as parsed, by field name; `undefined` for those that were not given. */
@@ -71,7 +72,7 @@ function check(name: FieldName, value: unknown, source: string, base: string): u
       },
     );
   }
-  const isPath = name === 'root' || name === 'state' || name === 'socket' || name === 'secretFile';
+  const isPath = PATHS.has(name);
   return isPath ? resolve(base, expandHome(result.data as string)) : result.data;
 }
 

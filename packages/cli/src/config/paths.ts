@@ -50,22 +50,23 @@ export function nodePaths(
       },
     );
   }
-  refuseShared(config.root, state);
+  refuseShared(config.root, 'state', state);
+  if (config.nvme !== undefined) refuseShared(config.root, 'nvme', config.nvme);
   return { state, database: join(state, 'metadata'), socket, fdSocket: `${socket}.fd` };
 }
 
-function refuseShared(root: string, state: string): void {
-  const fix = 'Give --state a directory on a local disk, outside the root';
-  const inside = relative(root, state);
+function refuseShared(root: string, field: 'state' | 'nvme', path: string): void {
+  const fix = `Give --${field} a directory on a local disk, outside the root`;
+  const inside = relative(root, path);
   if (inside === '' || !(inside.startsWith('..') || inside.startsWith('/'))) {
-    throw new RefillError('ERR_CONFIG', `state is ${state}, inside the root ${root} that all nodes share`, {
+    throw new RefillError('ERR_CONFIG', `${field} is ${path}, inside the root ${root} that all nodes share`, {
       fix,
     });
   }
-  const type = statfsSync(nearest(state)).type >>> 0;
+  const type = statfsSync(nearest(path)).type >>> 0;
   const name = SHARED_TYPES.get(type);
   if (name !== undefined) {
-    throw new RefillError('ERR_CONFIG', `state is ${state}, on a shared file system (${name})`, { fix });
+    throw new RefillError('ERR_CONFIG', `${field} is ${path}, on a shared file system (${name})`, { fix });
   }
 }
 

@@ -10,9 +10,6 @@ export function replayTable(result: ReplayResult, title: string): string {
       ? 'no block'
       : `${count(blocks)} blocks, ${formatSize(bytes)}, ${gb(bytesPerSecond)}, p50 ${duration(p50Us)}, p99 ${duration(p99Us)}`;
   const { puts, node } = result;
-  const tierBytes = Object.entries(result.bytesByTier).filter(([, bytes]) => bytes > 0);
-  const total = tierBytes.reduce((sum, [, bytes]) => sum + bytes, 0);
-  const shares = tierBytes.map(([name, bytes]) => `${percent(bytes / total)} ${name}`).join(', ');
   const { cluster } = result;
   const troubles = (['noRoom', 'failed', 'late'] as const).filter((outcome) => puts[outcome] > 0);
   const rows: string[][] = [
@@ -27,10 +24,12 @@ export function replayTable(result: ReplayResult, title: string): string {
     ],
     ['read and verified', `${formatSize(result.bytesRead)}, ${gb(result.readBytesPerSecond)}`],
     ['  from dram', tier(result.tiers.dram)],
-    [cluster ? '  from elsewhere' : '  from shared', tier(result.tiers.shared)],
+    ...(result.tiers.nvme === undefined ? [] : [['  from nvme', tier(result.tiers.nvme)]]),
+    ...(result.tiers.peer.blocks === 0 ? [] : [['  from peers', tier(result.tiers.peer)]]),
+    ['  from shared', tier(result.tiers.shared)],
     ...(cluster
       ? [
-          ['  by tier', shares || '-'],
+          ['  by tier', sharesByTier(result)],
           [
             'routing',
             `${cluster.routing}: ${cluster.nodes.map(({ name, requests }) => `${name} ${count(requests)}`).join(', ')} requests`,
@@ -63,4 +62,10 @@ export function replayTable(result: ReplayResult, title: string): string {
   ];
   const samples = result.mismatchSamples.map((sample) => `  wrong: ${sample}`);
   return [title, table(rows), ...samples].join('\n');
+}
+
+function sharesByTier({ tiers }: ReplayResult): string {
+  const read = Object.entries(tiers).filter(([, tier]) => tier !== undefined && tier.bytes > 0);
+  const total = read.reduce((sum, [, { bytes }]) => sum + bytes, 0);
+  return read.map(([name, { bytes }]) => `${percent(bytes / total)} ${name}`).join(', ') || '-';
 }

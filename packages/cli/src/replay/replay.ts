@@ -4,7 +4,6 @@ import { IdealCache } from './ideal.ts';
 import { TraceKeys } from './keys.ts';
 import { type Counts, openReplayNamespace, type RequestContext, runRequest } from './request.ts';
 import {
-  bytesByTier,
   perSecond,
   type ReplayResult,
   readAmplification,
@@ -189,9 +188,10 @@ export async function replay(
     writeBytesPerSecond: perSecond(counts.bytesWritten, writing.ms + flushMs),
     tiers: {
       dram: tierBetween(before, after, 'dram', reading.ms),
+      ...(after.some(({ tiers }) => tiers.nvme) && { nvme: tierBetween(before, after, 'nvme', reading.ms) }),
+      peer: tierBetween(before, after, 'peer', reading.ms),
       shared: tierBetween(before, after, 'shared', reading.ms),
     },
-    bytesByTier: bytesByTier(before, after),
     puts: counts.puts,
     promisedMisses: counts.promisedMisses,
     durationMs,

@@ -1,4 +1,4 @@
-import type { BlockTier, NodeStatus, PutOutcome } from '@refill/interface';
+import type { NodeStatus, PutOutcome } from '@refill/interface';
 
 /** KV bytes a token of Llama-3.1-8B in bf16: 32 layers x 8 heads x 128 x 2 (K, V) x 2 bytes. */
 export const REAL_BYTES_PER_TOKEN: number = 32 * 8 * 128 * 2 * 2;
@@ -45,9 +45,8 @@ export interface ReplayResult {
   readsPerPrefix: number;
   readBytesPerSecond: number;
   writeBytesPerSecond: number;
-  tiers: { dram: ReplayTier; shared: ReplayTier };
-  /** Payload bytes by where they came from: `tiers.shared` is everything beyond the node's own memory. */
-  bytesByTier: Partial<Record<BlockTier, number>>;
+  /** Blocks read by where they came from; `nvme` where the node has a local disk. */
+  tiers: { dram: ReplayTier; nvme?: ReplayTier | undefined; peer: ReplayTier; shared: ReplayTier };
   puts: Record<PutOutcome, number>;
   /** Blocks that `matchPrefix` promised and `getMany` did not bring: evicted between, late, no room. */
   promisedMisses: number;
@@ -87,33 +86,17 @@ function between(
 export function tierBetween(
   before: readonly NodeStatus[],
   after: readonly NodeStatus[],
-  tier: 'dram' | 'shared',
+  tier: 'dram' | 'nvme' | 'peer' | 'shared',
   readMs: number,
 ): ReplayTier {
-  const bytes = between(before, after, ({ tiers }) => tiers[tier].bytes);
+  const bytes = between(before, after, ({ tiers }) => tiers[tier]?.bytes ?? 0);
   return {
-    blocks: between(before, after, ({ tiers }) => tiers[tier].hits),
+    blocks: between(before, after, ({ tiers }) => tiers[tier]?.hits ?? 0),
     bytes,
     bytesPerSecond: perSecond(bytes, readMs),
-    p50Us: Math.max(...after.map(({ tiers }) => tiers[tier].latency.p50Us)),
-    p99Us: Math.max(...after.map(({ tiers }) => tiers[tier].latency.p99Us)),
+    p50Us: Math.max(...after.map(({ tiers }) => tiers[tier]?.latency.p50Us ?? 0)),
+    p99Us: Math.max(...after.map(({ tiers }) => tiers[tier]?.latency.p99Us ?? 0)),
   };
-}
-
-/** Payload bytes that came from each tier; what is read ahead counts where it was read. */
-export function bytesByTier(
-  before: readonly NodeStatus[],
-  after: readonly NodeStatus[],
-): Partial<Record<BlockTier, number>> {
-  const bytes: Partial<Record<BlockTier, number>> = {
-    dram: between(before, after, ({ tiers }) => tiers.dram.bytes),
-  };
-  for (const tier of new Set(after.flatMap(({ sources }) => sources.map((source) => source.tier)))) {
-    bytes[tier] = between(before, after, ({ sources }) =>
-      sources.reduce((sum, source) => sum + (source.tier === tier ? source.bytes : 0), 0),
-    );
-  }
-  return bytes;
 }
 
 /** Device reads between two looks at the nodes. */

@@ -27,7 +27,7 @@ export const BLOCK_FLAG_BITS = {
   unstored: 16,
 } as const;
 
-/** What is known of every resident block, by id of the key table, in flat columns: about 42 bytes a block. */
+/** What is known of every resident block, by id of the key table, in flat columns: about 51 bytes a block. */
 export class BlockColumns {
   state: Uint8Array = new Uint8Array(0);
   flags: Uint8Array = new Uint8Array(0);
@@ -48,6 +48,11 @@ export class BlockColumns {
   note: Int32Array = new Int32Array(0);
   /** Entry of the directory that its load came from, for recency; `ENTRY_NONE` when not known. */
   entry: Uint32Array = new Uint32Array(0);
+  /** Where its bytes lie in segments, as its store or verified load said; `SEGMENT_NONE` when not known. */
+  segment: Uint32Array = new Uint32Array(0);
+  offsetPages: Uint32Array = new Uint32Array(0);
+  /** Tier that its load came from (`LOOKUP_TIER`). */
+  source: Uint8Array = new Uint8Array(0);
 
   /** Makes room for ids below `end`. */
   grow(end: number): void {
@@ -69,5 +74,8 @@ export class BlockColumns {
     this.owner = copy(new Float64Array(capacity), this.owner);
     this.entry = copy(new Uint32Array(capacity), this.entry);
     this.note = copy(new Int32Array(capacity), this.note);
+    this.segment = copy(new Uint32Array(capacity), this.segment);
+    this.offsetPages = copy(new Uint32Array(capacity), this.offsetPages);
+    this.source = copy(new Uint8Array(capacity), this.source);
   }
 }

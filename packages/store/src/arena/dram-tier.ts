@@ -15,6 +15,7 @@ export class DramTier extends HeldBlocks {
   readonly #victim = (stepsMax: number): number => this.fifo.victim(this.#isEvictable, stepsMax);
   readonly #evict = (id: number): void => {
     this.evictions++;
+    if (this.onUnready !== undefined && !this.fifo.isReady(id)) this.onUnready(id);
     if ((this.columns.flags[id]! & unstored) !== 0) this.lost++;
     this.drop(id);
   };
@@ -22,6 +23,10 @@ export class DramTier extends HeldBlocks {
   readonly #whenReleased = new Map<number, () => void>();
   /** Told when a key comes to lead to a readable block, and when it no longer does. */
   onResident: ((id: number, isResident: boolean) => void) | undefined;
+  /** Told when a slot was taken: room may have become scarce. */
+  onTaken: (() => void) | undefined;
+  /** Told of a block that has to go before it was made ready. */
+  onUnready: ((id: number) => void) | undefined;
   evictions = 0;
   /** Linked blocks whose store failed, and how many of those were evicted: lost. */
   unstored = 0;
@@ -68,6 +73,7 @@ export class DramTier extends HeldBlocks {
     columns.lengthBytes[id] = lengthBytes;
     columns.tokens[id] = tokens;
     if (state === loading) columns.borrows[id] = 1;
+    this.onTaken?.();
     return id;
   }
 
@@ -211,6 +217,39 @@ export class DramTier extends HeldBlocks {
   isFromShared(id: number): boolean {
     const { state, flags } = this.columns;
     return state[id] === loading || (state[id] === clean && (flags[id]! & stored) !== 0);
+  }
+
+  /** Bytes that can be had at once: free, or of blocks that may go without being copied. */
+  get readyBytes(): number {
+    return (this.arena.allocator.freeUnits + this.fifo.readyUnits) * SLOT_UNIT_BYTES;
+  }
+
+  /** The block that would be evicted next of those that are not ready to go; -1 when there is none. */
+  advance(stepsMax: number): number {
+    return this.fifo.advance(this.#isEvictable, stepsMax);
+  }
+
+  /** Whether it was used since it came here, or is known to come back. */
+  wasUsed(id: number): boolean {
+    return this.fifo.wasUsed(id);
+  }
+
+  /** A block that `advance` proposed needs no copy: it may go. */
+  setReady(id: number): void {
+    this.fifo.ready(id);
+  }
+
+  /** A block that `advance` proposed is being copied to a lower tier: readable, not evictable until `endCopy`. */
+  beginCopy(id: number): void {
+    invariant(this.isEvictable(id), 'what is copied before it goes is evictable');
+    this.fifo.hold(id);
+    this.borrow(id);
+  }
+
+  /** The copy has settled, well or not: the block may go, if it is still there. */
+  endCopy(id: number): void {
+    if (this.isLinked(id)) this.fifo.ready(id);
+    this.giveBack(id);
   }
 
   /** Calls `visit` for every readable block that its key leads to. Walks a column. */

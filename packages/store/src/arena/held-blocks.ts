@@ -1,4 +1,5 @@
 import { ENTRY_NONE, invariant, KeyTable, SLOT_UNIT_BYTES } from '@refill/interface';
+import { SEGMENT_NONE } from '../shared-tier.ts';
 import type { Arena } from './arena.ts';
 import { BLOCK_FLAG_BITS, BLOCK_STATE, BlockColumns } from './block-columns.ts';
 import { PutNotes } from './put-notes.ts';
@@ -145,6 +146,9 @@ export class HeldBlocks {
     columns.owner[id] = 0;
     columns.note[id] = -1;
     columns.entry[id] = ENTRY_NONE;
+    columns.segment[id] = SEGMENT_NONE;
+    columns.offsetPages[id] = 0;
+    columns.source[id] = 0;
     return id;
   }
 

@@ -2,7 +2,8 @@ import { invariant } from '@refill/interface';
 import { Ghost } from './ghost.ts';
 
 const NONE = -1;
-const QUEUE = { none: 0, small: 1, main: 2, parked: 3 } as const;
+const QUEUE = { none: 0, small: 1, main: 2, parked: 3, ready: 4 } as const;
+const QUEUES = 5;
 const FREQUENCY_MAX = 3;
 /** Share of the arena for blocks not seen again yet. */
 const SMALL_SHARE = 0.1;
@@ -12,6 +13,8 @@ const SMALL_SHARE = 0.1;
  * those used again or seen before get into the main one, which goes round by frequency. Hits write one byte.
  * Blocks are ids; the queues are links in flat columns. A block that may not be evicted now is parked when it is met,
  * and its owner puts it back when that ends, so that nothing is passed over twice for the same reason.
+ * Where blocks are copied to a lower tier before they go, the order is run ahead (`advance`): its victims are copied,
+ * then wait as `ready`, and go first; one that was used meanwhile goes round again.
  */
 export class S3Fifo {
   readonly #ghost: Ghost;
@@ -23,10 +26,10 @@ export class S3Fifo {
   #units = new Int32Array(0);
   #fingerprint = new Uint32Array(0);
   /** Newest and oldest id, ids and units of each queue; index by `QUEUE`. */
-  readonly #newest = new Int32Array(4).fill(NONE);
-  readonly #oldest = new Int32Array(4).fill(NONE);
-  readonly #count = new Int32Array(4);
-  readonly #unitsIn = new Float64Array(4);
+  readonly #newest = new Int32Array(QUEUES).fill(NONE);
+  readonly #oldest = new Int32Array(QUEUES).fill(NONE);
+  readonly #count = new Int32Array(QUEUES);
+  readonly #unitsIn = new Float64Array(QUEUES);
 
   constructor(arenaUnits: number) {
     this.#ghost = new Ghost(Math.min(arenaUnits, 2 ** 20));
@@ -51,7 +54,11 @@ export class S3Fifo {
     this.#units[id] = units;
     this.#fingerprint[id] = fingerprint;
     this.#frequency[id] = 0;
-    const reach = this.#count[QUEUE.main]! + this.#count[QUEUE.small]! + this.#count[QUEUE.parked]!;
+    const reach =
+      this.#count[QUEUE.main]! +
+      this.#count[QUEUE.small]! +
+      this.#count[QUEUE.parked]! +
+      this.#count[QUEUE.ready]!;
     this.#push(this.#ghost.take(fingerprint, reach) ? QUEUE.main : QUEUE.small, id);
   }
 
@@ -77,6 +84,44 @@ export class S3Fifo {
    * Ghosts remember it from now on.
    */
   victim(isEvictable: (id: number) => boolean, stepsMax: number): number {
+    let steps = 0;
+    for (; steps < stepsMax && this.#count[QUEUE.ready]! > 0; steps++) {
+      const id = this.#oldest[QUEUE.ready]!;
+      if (isEvictable(id) && this.#frequency[id] === 0) return id;
+      this.#pull(id);
+      this.#push(isEvictable(id) ? QUEUE.main : QUEUE.parked, id);
+    }
+    return this.advance(isEvictable, stepsMax - steps);
+  }
+
+  /** Units of blocks that are ready to go. */
+  get readyUnits(): number {
+    return this.#unitsIn[QUEUE.ready]!;
+  }
+
+  isReady(id: number): boolean {
+    return this.#queue[id] === QUEUE.ready;
+  }
+
+  /** Whether a block was used since it came, or proved its worth before. */
+  wasUsed(id: number): boolean {
+    return this.#queue[id] === QUEUE.main || this.#frequency[id]! > 0;
+  }
+
+  /** Takes a block out of the order while it is copied; `ready` follows. Uses from now on count anew. */
+  hold(id: number): void {
+    this.#pull(id);
+    this.#frequency[id] = 0;
+  }
+
+  /** A block that was proposed by `advance` may go. */
+  ready(id: number): void {
+    if (this.#queue[id] !== QUEUE.none) this.hold(id);
+    this.#push(QUEUE.ready, id);
+  }
+
+  /** As `victim`, passing over what is ready already. */
+  advance(isEvictable: (id: number) => boolean, stepsMax: number): number {
     for (let step = 0; step < stepsMax; step++) {
       const fromSmall =
         this.#count[QUEUE.small]! > 0 &&

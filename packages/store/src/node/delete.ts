@@ -62,6 +62,7 @@ async function bury(core: NodeCore, namespace: number, keys: Uint32Array, count:
       tier.giveBack(id);
     }
     const removed = await core.sharedTier.remove(namespace, keys, count);
+    core.nvme?.remove(namespace, keys, count);
     for (let i = 0; i < count; i++) {
       const id = tier.find(namespace, keys, i * KEY_WORDS);
       // What was put meanwhile is not what this call was to delete.

@@ -3,6 +3,7 @@ import {
   KEY_WORDS,
   LOCATION_ROW,
   LOCATION_ROW_WORDS,
+  LOOKUP_TIER,
   READ_ROW,
   READ_ROW_WORDS,
   REGION_ROW,
@@ -23,7 +24,7 @@ import type { DirectSource } from './direct-reads.ts';
 import { gatherMisses, locateMisses, type Misses } from './find-misses.ts';
 import { type Flight, touchFound } from './load-blocks.ts';
 import { loadFresh } from './load-fresh.ts';
-import { countOutcome, outcomeOf } from './read-outcome.ts';
+import { countHit, countOutcome, outcomeOf } from './read-outcome.ts';
 import { checkNamespace, checkOpen, type SessionState } from './session-state.ts';
 
 /**
@@ -235,17 +236,16 @@ class RegionRead {
       const source = sources[i];
       if (source !== undefined) fillSource(rows, i, source);
     }
-    const startedMs = core.clock.nowMs();
     await loadFresh(core, rows, indexes.length, this.#remainingMs()).catch((error) => {
       core.log.error('load of %d blocks into a region failed: %s', indexes.length, error);
     });
-    core.sharedLatency.record(core.clock.nowMs() - startedMs);
     for (const [i, miss] of indexes.entries()) {
       const row = i * LOAD_ROW_WORDS;
       const status = rows[row + LOAD_ROW.status]!;
       const position = misses.positions[miss]!;
       if (status === LOAD_STATUS.late) core.regions.hold(this.#region, 1);
-      if (status === LOAD_STATUS.done) this.#countShared(rows[row + LOAD_ROW.lengthBytes]!);
+      if (status === LOAD_STATUS.done)
+        countHit(core.counters, rows[row + LOAD_ROW.tier]!, rows[row + LOAD_ROW.lengthBytes]!);
       this.#setStatus(position, outcomeOf(status));
       const source = sources[i];
       // A copy that is late still reads from its source; if that is this region, what is held keeps it.
@@ -330,12 +330,8 @@ class RegionRead {
       const position = out.positions[i]!;
       if (out.copies.isDone(i)) {
         this.#setStatus(position, ROW_STATUS.hit);
-        if (isDramHit) {
-          core.counters.dramHits++;
-          core.counters.dramBytes += core.tier.columns.lengthBytes[id]!;
-        } else {
-          this.#countShared(core.tier.columns.lengthBytes[id]!);
-        }
+        const source = isDramHit ? LOOKUP_TIER.dram : core.tier.columns.source[id]!;
+        countHit(core.counters, source, core.tier.columns.lengthBytes[id]!);
       } else if (out.copies.results[i] === COPY_LATE) {
         // The source is still read from: it stays borrowed until the kernel lets go of the region.
         this.#setStatus(position, ROW_STATUS.late);
@@ -361,10 +357,5 @@ class RegionRead {
 
   #setStatus(position: number, status: number): void {
     this.#rows[position * READ_ROW_WORDS + READ_ROW.status] = status;
-  }
-
-  #countShared(lengthBytes: number): void {
-    this.#state.core.counters.sharedHits++;
-    this.#state.core.counters.sharedBytes += lengthBytes;
   }
 }

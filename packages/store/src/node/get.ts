@@ -69,9 +69,9 @@ export function read(
   // A hit in DRAM is a use for the shared tier too, so that its order of eviction survives a restart of this node.
   if (touched > 0) core.directory.touch(entriesOfCall, touched);
   core.counters.keys += count;
-  core.counters.dramHits += count - missing;
-  core.counters.dramBytes += bytes;
-  // What DRAM had, also of a call that goes on to wait for the rest: that is the shared tier's time.
+  core.counters.dram.hits += count - missing;
+  core.counters.dram.bytes += bytes;
+  // What DRAM had, also of a call that goes on to wait for the rest: that is another tier's time.
   if (missing < count) core.dramLatency.record(core.clock.nowMs() - startedMs);
   if (missing > 0) {
     return new Promise((resolve, reject) => {

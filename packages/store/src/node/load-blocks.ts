@@ -1,4 +1,11 @@
-import { ENTRY_NONE, KEY_WORDS, LOCATION_ROW, LOCATION_ROW_WORDS, SLOT_UNIT_BYTES } from '@refill/interface';
+import {
+  ENTRY_NONE,
+  KEY_WORDS,
+  LOCATION_ROW,
+  LOCATION_ROW_WORDS,
+  LOOKUP_TIER,
+  SLOT_UNIT_BYTES,
+} from '@refill/interface';
 import { BLOCK_STATE } from '../arena/block-columns.ts';
 import { fillLoadRow } from '../fill-rows.ts';
 import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS } from '../shared-tier.ts';
@@ -86,9 +93,8 @@ export class LoadBlocks {
   /** Sends it off; waiters may board until it lands. The caller's deadline is not the read's: see `loadDeadlineMs`. */
   depart(flight: Flight, deadlineMs: number): void {
     if (flight.count === 0) return;
-    const { options, clock, log } = this.#core;
-    const startedMs = clock.nowMs();
-    const landed = (): void => this.#land(flight, startedMs);
+    const { options, log } = this.#core;
+    const landed = (): void => this.#land(flight);
     loadFresh(this.#core, flight.rows, flight.count, Math.max(deadlineMs, options.loadDeadlineMs)).then(
       landed,
       (error) => {
@@ -98,23 +104,34 @@ export class LoadBlocks {
     );
   }
 
-  #land(flight: Flight, startedMs: number): void {
-    const { tier, sharedLatency, clock } = this.#core;
+  #land(flight: Flight): void {
+    const { tier } = this.#core;
     for (let i = 0; i < flight.count; i++) {
       const id = flight.ids[i]!;
       const status = flight.rows[i * LOAD_ROW_WORDS + LOAD_ROW.status]!;
       this.#flights.delete(id);
       tier.columns.outcome[id] = outcomeOf(status);
       // A row left pending may still have I/O under way: as good as late.
-      if (status === LOAD_STATUS.done) tier.settleLoad(id);
-      else if (status === LOAD_STATUS.late || status === LOAD_STATUS.pending) tier.quarantine(id);
+      if (status === LOAD_STATUS.done) {
+        this.#noteSource(id, flight.rows, i * LOAD_ROW_WORDS);
+        tier.settleLoad(id);
+      } else if (status === LOAD_STATUS.late || status === LOAD_STATUS.pending) tier.quarantine(id);
       else {
         tier.drop(id);
         tier.giveBack(id);
       }
     }
-    sharedLatency.record(clock.nowMs() - startedMs);
     for (const waiter of flight.waiters) waiter.landed(flight);
+  }
+
+  /** What a file gave was verified against its location; a peer may have an older block under the key. */
+  #noteSource(id: number, rows: Uint32Array, row: number): void {
+    const { columns } = this.#core.tier;
+    const source = rows[row + LOAD_ROW.tier]!;
+    columns.source[id] = source;
+    if (source === LOOKUP_TIER.peer) return;
+    columns.segment[id] = rows[row + LOAD_ROW.segment]!;
+    columns.offsetPages[id] = rows[row + LOAD_ROW.offsetPages]!;
   }
 }
 

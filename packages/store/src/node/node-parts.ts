@@ -12,11 +12,13 @@ import type {
 import type { Arena } from '../arena/arena.ts';
 import type { DramTier } from '../arena/dram-tier.ts';
 import type { Regions } from '../arena/regions.ts';
+import type { NvmeTier } from '../nvme/nvme-tier.ts';
 import type { PeerServiceOptions } from '../peer/peer-service.ts';
 import type { SharedTier } from '../shared-tier.ts';
-import type { BlockSource } from '../source/block-source.ts';
+import type { BlockSource, SourceTier } from '../source/block-source.ts';
 import type { ReadSources } from '../source/read-sources.ts';
 import type { SpareSlots } from '../source/spare-slots.ts';
+import type { Demotion } from './demotion.ts';
 import type { DirectReads } from './direct-reads.ts';
 import type { Fills } from './fills.ts';
 import type { Histogram } from './histogram.ts';
@@ -30,6 +32,8 @@ export interface NodeComponents {
   arena: Arena;
   directory: Directory;
   sharedTier: SharedTier;
+  /** A local disk as second tier. The node starts and stops it; its engine is started before and stopped after. */
+  nvme?: NvmeTier | undefined;
   /** Who else is there and who holds what. Started before the node, stopped after it. Default: this node is alone. */
   cluster?: Cluster | undefined;
   /** Where else blocks may be read from: the memory of the member with a slot (`ClusterMember`). Default nowhere. */
@@ -70,12 +74,18 @@ export interface NodeOptions {
 
 export type CompleteNodeOptions = Required<NodeOptions>;
 
+export interface HitCounter {
+  hits: number;
+  bytes: number;
+}
+
 /** Counters of the control flow; those of the shared tier are its own. */
 export interface NodeCounters {
-  dramHits: number;
-  dramBytes: number;
-  sharedHits: number;
-  sharedBytes: number;
+  /** Keys answered and their bytes, by the tier that these came from. */
+  readonly dram: HitCounter;
+  readonly nvme: HitCounter;
+  readonly peer: HitCounter;
+  readonly shared: HitCounter;
   keys: number;
   misses: number;
   late: number;
@@ -93,12 +103,15 @@ export interface NodeCore extends NodeComponents {
   /** Who on this node computes which missing block. */
   readonly fills: Fills;
   readonly behind: WriteBehind;
+  /** Copies blocks to the local disk, where there is one. */
+  readonly demotion: Demotion | undefined;
   readonly regions: Regions;
   /** Blocks that are being read straight into a region. */
   readonly direct: DirectReads;
   readonly counters: NodeCounters;
   readonly dramLatency: Histogram;
-  readonly sharedLatency: Histogram;
+  /** How long loads took, by the tier of their source. */
+  readonly loadLatency: Readonly<Record<SourceTier, Histogram>>;
   /** Counts starts and ends of deletions: a lookup that waited across one is made again. */
   deletions: number;
   /** What other nodes deleted lately, by the count of deletions heard: for lookups that were under way. */

@@ -1,6 +1,20 @@
-import { ROW_STATUS } from '@refill/interface';
+import { LOOKUP_TIER, ROW_STATUS } from '@refill/interface';
 import { LOAD_STATUS } from '../shared-tier.ts';
 import type { NodeCounters } from './node-parts.ts';
+
+/** Counts a key that was answered, under the tier that its bytes came from (`LOOKUP_TIER`). */
+export function countHit(counters: NodeCounters, tier: number, lengthBytes: number): void {
+  const of =
+    tier === LOOKUP_TIER.nvme
+      ? counters.nvme
+      : tier === LOOKUP_TIER.peer
+        ? counters.peer
+        : tier === LOOKUP_TIER.shared
+          ? counters.shared
+          : counters.dram;
+  of.hits++;
+  of.bytes += lengthBytes;
+}
 
 /** Counts a key that was not answered. Corrupt blocks are counted where they are found. */
 export function countOutcome(counters: NodeCounters, status: number): void {

@@ -11,7 +11,7 @@ import { BLOCK_STATE } from '../arena/block-columns.ts';
 import type { Pins } from '../arena/pins.ts';
 import { gatherMisses, locateMisses, type Misses } from './find-misses.ts';
 import { type Flight, type FlightWaiter, touchFound } from './load-blocks.ts';
-import { countOutcome } from './read-outcome.ts';
+import { countHit, countOutcome } from './read-outcome.ts';
 import { fillHit } from './read-row.ts';
 import type { SessionState, WaitingCall } from './session-state.ts';
 
@@ -148,8 +148,7 @@ export class SlowRead implements FlightWaiter, WaitingCall {
       } else if (tier.isReadable(id)) {
         this.#pins.add(id);
         fillHit(tier, id, this.#rows, index);
-        counters.sharedHits++;
-        counters.sharedBytes += tier.columns.lengthBytes[id]!;
+        countHit(counters, tier.columns.source[id]!, tier.columns.lengthBytes[id]!);
         continue;
       } else {
         const isLoading = loads.flightOf(id) !== undefined;

@@ -1,4 +1,5 @@
-import type { Cluster, ClusterStatus, NodeStatus } from '@refill/interface';
+import type { Cluster, ClusterStatus, NodeStatus, NvmeStatus } from '@refill/interface';
+import type { NvmeTier } from '../nvme/nvme-tier.ts';
 import type { NodeCore } from './node-parts.ts';
 
 /** Everything that can be counted about a node, under the names of the contract. */
@@ -23,12 +24,10 @@ export function statusOf(core: NodeCore, sessions: number, startedMs: number): N
       quarantinedBytes: tier.quarantinedBytes,
     },
     tiers: {
-      dram: { hits: counters.dramHits, bytes: counters.dramBytes, latency: core.dramLatency.summary() },
-      shared: {
-        hits: counters.sharedHits,
-        bytes: counters.sharedBytes,
-        latency: core.sharedLatency.summary(),
-      },
+      dram: { ...counters.dram, latency: core.dramLatency.summary() },
+      ...(core.nvme && { nvme: nvmeOf(core, core.nvme) }),
+      peer: { ...counters.peer, latency: core.loadLatency.peer.summary() },
+      shared: { ...counters.shared, latency: core.loadLatency.shared.summary() },
     },
     reads: {
       keys: counters.keys,
@@ -54,6 +53,16 @@ export function statusOf(core: NodeCore, sessions: number, startedMs: number): N
     directory: core.directory.stats,
     sources: core.sources.readings(),
     ...(core.cluster && { cluster: clusterOf(core.cluster) }),
+  };
+}
+
+function nvmeOf({ counters, loadLatency, demotion }: NodeCore, nvme: NvmeTier): NvmeStatus {
+  return {
+    ...counters.nvme,
+    latency: loadLatency.nvme.summary(),
+    ...nvme.status,
+    backlogBytes: demotion?.backlogBytes ?? 0,
+    dropped: demotion?.dropped ?? 0,
   };
 }
 

@@ -1,4 +1,5 @@
 import {
+  type BlockIO,
   DEADLINE_MS_DEFAULT,
   KEYS_PER_CALL_MAX,
   KeyTable,
@@ -17,6 +18,7 @@ import { ReadSources } from '../source/read-sources.ts';
 import { segmentSource } from '../source/segment-source.ts';
 import { SpareSlots } from '../source/spare-slots.ts';
 import { doneBy } from './deadline.ts';
+import { Demotion } from './demotion.ts';
 import { DirectReads } from './direct-reads.ts';
 import { Fills } from './fills.ts';
 import { Histogram } from './histogram.ts';
@@ -30,10 +32,12 @@ import { WriteBehind } from './write-behind.ts';
 
 /** Deletions of others that a lookup may have to be compared with, at least: more than one answer tells. */
 const REMOVED_KEYS_MAX = 4096;
+/** How long a stopping node waits for its local disk, which holds copies only. */
+const NVME_STOP_MS = 10_000;
 
 /**
  * A store node of its parts. The engine must be started before (the arena is made of its panes); `start` and `stop`
- * start and stop the shared tier.
+ * start and stop the shared tier and the local disk.
  */
 export function createStoreNode(components: NodeComponents, options: NodeOptions): StoreNode {
   return new Node(components, options);
@@ -58,16 +62,23 @@ class Node implements StoreNode {
 
   async start(): Promise<void> {
     if (this.#isOpen) return;
-    const { io, tier, regions, sharedTier, spares, clock } = this.#core;
+    const { io, tier, regions, sharedTier, nvme, spares, clock } = this.#core;
     const before = io.onRelease;
-    io.onRelease = (buffer, offset, length) => {
-      before?.(buffer, offset, length);
+    const release: BlockIO['onRelease'] = (buffer, offset) => {
       if (buffer === 0) {
         tier.release(offset);
         spares.release(offset);
       } else regions.release(buffer);
     };
+    io.onRelease = (buffer, offset, length) => {
+      before?.(buffer, offset, length);
+      release(buffer, offset, length);
+    };
     await sharedTier.start();
+    if (nvme !== undefined) {
+      nvme.onRelease = release;
+      nvme.start();
+    }
     this.#leave = joinCluster(this.#core);
     this.#startedMs = clock.nowMs();
     this.#isOpen = true;
@@ -80,15 +91,18 @@ class Node implements StoreNode {
   async stop(): Promise<void> {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    const { behind, sharedTier, clock, options, log } = this.#core;
+    const { behind, demotion, nvme, sharedTier, clock, options, log } = this.#core;
     for (const session of [...this.#sessions]) session.close();
     if (!(await doneBy(clock, clock.nowMs() + options.stopFlushMs, behind.drain()))) {
       log.error('stopped with %d bytes not stored', behind.backlogBytes);
     }
     behind.stop();
     this.#leave();
+    demotion?.stop();
+    const nvmeStopped = nvme?.stop(NVME_STOP_MS);
     await sharedTier.seal();
     await sharedTier.stop();
+    await nvmeStopped;
   }
 
   openSession(): NodeSession {
@@ -111,6 +125,7 @@ function createCore(components: NodeComponents, options: NodeOptions): NodeCore 
   const tier = new DramTier(components.arena, hashSeed);
   const spares = new SpareSlots(components.arena.scratch);
   const regions = new Regions(components.io);
+  const loadLatency = { nvme: new Histogram(), peer: new Histogram(), shared: new Histogram() };
   const parts = {
     ...components,
     options: completeOptions(options, tier),
@@ -119,32 +134,39 @@ function createCore(components: NodeComponents, options: NodeOptions): NodeCore 
     sources: new ReadSources({
       clock: components.clock,
       shared: segmentSource(components.sharedTier),
+      nvme: components.nvme?.source,
       peer: components.peer ?? (() => undefined),
       slots: { spares, move: (from, to) => tier.moveSlot(from, to) },
+      onLoad: (source, elapsedMs) => loadLatency[source].record(elapsedMs),
     }),
     fills: new Fills(components.clock, hashSeed),
     regions,
     direct: new DirectReads(new KeyTable({ seed: hashSeed }), regions),
     counters: {
-      dramHits: 0,
-      dramBytes: 0,
-      sharedHits: 0,
-      sharedBytes: 0,
+      dram: { hits: 0, bytes: 0 },
+      nvme: { hits: 0, bytes: 0 },
+      peer: { hits: 0, bytes: 0 },
+      shared: { hits: 0, bytes: 0 },
       keys: 0,
       misses: 0,
       late: 0,
       joins: 0,
     },
     dramLatency: new Histogram(),
-    sharedLatency: new Histogram(),
+    loadLatency,
     deletions: 0,
     removed: new RemovedKeys({ seed: hashSeed, keysMax: REMOVED_KEYS_MAX }),
     removals: 0,
   };
-  // The two that act on the others get the whole, which has them as members.
-  const core = parts as typeof parts & { loads: LoadBlocks; behind: WriteBehind };
+  // Those that act on the others get the whole, which has them as members.
+  const core = parts as typeof parts & {
+    loads: LoadBlocks;
+    behind: WriteBehind;
+    demotion: Demotion | undefined;
+  };
   core.loads = new LoadBlocks(core);
   core.behind = new WriteBehind(core);
+  core.demotion = components.nvme && new Demotion(core, components.nvme);
   if (components.peers !== undefined) {
     const { control, transport, options: bounds } = components.peers;
     // It registers itself with `control`.

@@ -204,7 +204,7 @@ export class WriteBehind {
     behind: boolean,
     statuses: Uint32Array | undefined,
   ): void {
-    const { tier } = this.#core;
+    const { tier, demotion } = this.#core;
     for (let i = 0; i < count; i++) {
       const id = ids[i]!;
       const status = rows[i * STORE_ROW_WORDS + STORE_ROW.status]!;
@@ -222,6 +222,12 @@ export class WriteBehind {
       // Another node's copy came first and is what everybody reads from now on; and a put that was to be durable and
       // is not must not answer `exists` to the next attempt. What was only promised to memory stays in memory.
       if (status === PUT_STATUS.exists || (!isStored && !behind)) tier.drop(id);
+      if (isStored) {
+        const row = i * STORE_ROW_WORDS;
+        tier.columns.segment[id] = rows[row + STORE_ROW.segment]!;
+        tier.columns.offsetPages[id] = rows[row + STORE_ROW.offsetPages]!;
+        demotion?.stored(id);
+      }
       tier.settleStore(id, isStored);
     }
     if (behind) this.#groupsBehind--;

@@ -78,6 +78,14 @@ export async function compressPlan(
   }
 }
 
+/** Tells the put of a block where it lies now. */
+export function fillStoredPlace({ pick, entries }: BatchPlan, block: number, segment: number): void {
+  const { rows } = pick.requests[block]!;
+  const row = pick.rowIndexes[block]! * STORE_ROW_WORDS;
+  rows[row + STORE_ROW.segment] = segment;
+  rows[row + STORE_ROW.offsetPages] = entries[block * ENTRY_WORDS + ENTRY.offsetPages]!;
+}
+
 /** Gives every payload its offset in the segment, for a batch that starts at `offset`. */
 export function placePlan(plan: BatchPlan, offset: number): void {
   let end = offset + plan.headerBytes;

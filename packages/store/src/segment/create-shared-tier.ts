@@ -3,7 +3,6 @@ import {
   type BlockIO,
   type Chance,
   type Clock,
-  type Directory,
   IO_BATCH_OPS_MAX,
   invariant,
   LOCATION_ROW,
@@ -35,6 +34,7 @@ import { ReadPressure } from './read-pressure.ts';
 import { ReadVersions } from './read-versions.ts';
 import { reclaimSegments } from './reclaim.ts';
 import { ScratchLease } from './scratch-lease.ts';
+import type { SegmentDirectory } from './segment-directory.ts';
 import { SegmentFolders } from './segment-folders.ts';
 import { SegmentReader } from './segment-reader.ts';
 import { SpaceBackoff } from './space-backoff.ts';
@@ -45,10 +45,12 @@ const MIB = 1024 * KIB;
 
 export interface SharedTierParts {
   io: BlockIO;
-  directory: Directory;
+  directory: SegmentDirectory;
   scratch: Scratch;
   clock: Clock;
   chance: Chance;
+  /** Told why a batch was not written. */
+  onWriteFailure?: ((errno: number) => void) | undefined;
   log?: { error(format: string, ...args: unknown[]): void };
 }
 
@@ -81,6 +83,8 @@ export interface SharedTierOptions {
   readInFlightBytes?: number;
   /** Segments held open for reading. Default 256. */
   openFilesMax?: number;
+  /** Pauses before other tries of bytes that did not verify. Default 1, 4 and 16 ms; a local disk shows none that are stale. */
+  retryPausesMs?: readonly number[];
 }
 
 /**
@@ -164,6 +168,7 @@ class Segments implements SharedTier {
         tasksMax: options.readTasksMax ?? 16,
         taskBytes: options.readTaskBytes ?? 8 * MIB,
         inFlightBytes: options.readInFlightBytes ?? 64 * MIB,
+        retryPausesMs: options.retryPausesMs,
       },
     );
     this.#writerParts = {
@@ -181,6 +186,7 @@ class Segments implements SharedTier {
       fencing: { fenced: false, heldUntilMs: 0 },
       nextSequence: () => ++this.#sequence,
       onSegmentClosed: () => void this.reclaim(),
+      onWriteFailure: parts.onWriteFailure,
     };
   }
 

@@ -9,7 +9,7 @@ import {
 } from '@refill/interface';
 import type { Scratch } from '../shared-tier.ts';
 import { batchHeaderBytes } from './batch-header.ts';
-import { type BatchPlan, compressPlan, planBatch } from './batch-plan.ts';
+import { type BatchPlan, compressPlan, fillStoredPlace, planBatch } from './batch-plan.ts';
 import { splitOf } from './compress.ts';
 import { ERRNO, errnoOf, isFull } from './errno.ts';
 import { fileIdentity } from './file-identity.ts';
@@ -38,6 +38,7 @@ export interface NamespaceWriterParts extends WriterParts {
   scratch: Scratch;
   space: SpaceBackoff;
   folders: SegmentFolders;
+  onWriteFailure?: ((errno: number) => void) | undefined;
   /** A segment was sealed or abandoned: some may hold nothing any more. */
   onSegmentClosed: () => void;
   /** The next sequence of this incarnation, over all namespaces. */
@@ -232,6 +233,7 @@ export class NamespaceWriter {
       this.#parts.space.succeeded();
       this.#parts.counters.blocksWritten += plan.blocks;
       for (let i = 0; i < plan.blocks; i++) {
+        if (outcome.accepted[i] === 1) fillStoredPlace(plan, i, segment.record.index);
         this.#settle(plan.pick, i, outcome.accepted[i] === 1 ? PUT_STATUS.stored : PUT_STATUS.exists);
       }
     } else {
@@ -259,6 +261,7 @@ export class NamespaceWriter {
       fencing.heldUntilMs = this.#parts.clock.nowMs() + this.#options.fencedHoldMs;
     }
     if (isFull(errno)) space.full();
+    this.#parts.onWriteFailure?.(errno);
     if (this.#isHeld) {
       this.#queue.putBack(pick, pick.attempts);
       return;

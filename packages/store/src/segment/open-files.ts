@@ -1,7 +1,8 @@
-import { type BlockIO, type Clock, type Directory, type FileId, RefillError } from '@refill/interface';
+import { type BlockIO, type Clock, type FileId, RefillError } from '@refill/interface';
 import { ERRNO } from './errno.ts';
 import { fileIdentity } from './file-identity.ts';
 import { sameBytes } from './segment-bytes.ts';
+import type { SegmentDirectory } from './segment-directory.ts';
 import { segmentPath } from './segment-path.ts';
 
 interface OpenFile {
@@ -22,7 +23,7 @@ export type FileUse = OpenFile;
 /** Segments open for reading: a bounded set, the one unused for longest goes first. */
 export class OpenFiles {
   readonly #io: BlockIO;
-  readonly #directory: Directory;
+  readonly #directory: SegmentDirectory;
   readonly #clock: Clock;
   readonly #filesMax: number;
   /** In order of last use: a Map keeps insertion order. */
@@ -31,7 +32,10 @@ export class OpenFiles {
   readonly #idleWaits = new Map<number, (() => void)[]>();
   readonly #uses = new Map<number, number>();
 
-  constructor(parts: { io: BlockIO; directory: Directory; clock: Clock }, options: { filesMax: number }) {
+  constructor(
+    parts: { io: BlockIO; directory: SegmentDirectory; clock: Clock },
+    options: { filesMax: number },
+  ) {
     this.#io = parts.io;
     this.#directory = parts.directory;
     this.#clock = parts.clock;

@@ -1,15 +1,16 @@
-import { type BlockIO, type Clock, type Directory, PAGE_BYTES, type SegmentRecord } from '@refill/interface';
+import { type BlockIO, type Clock, PAGE_BYTES, type SegmentRecord } from '@refill/interface';
 import { errnoOf, isGone } from './errno.ts';
 import { fileIdentity } from './file-identity.ts';
 import type { IoBatches } from './io-batches.ts';
 import type { OpenFiles } from './open-files.ts';
 import type { ScratchLease } from './scratch-lease.ts';
 import { fileBytes, holdsTombstones, readContents } from './segment-contents.ts';
+import type { SegmentDirectory } from './segment-directory.ts';
 import { segmentPath } from './segment-path.ts';
 
 export interface ReclaimParts {
   io: BlockIO;
-  directory: Directory;
+  directory: SegmentDirectory;
   lease: ScratchLease;
   batches: IoBatches;
   clock: Clock;
@@ -49,7 +50,7 @@ export async function reclaimSegments(
 }
 
 /** Whether a segment from before this one, of any node, is still there. */
-function isNeeded(directory: Directory, segment: SegmentRecord): boolean {
+function isNeeded(directory: SegmentDirectory, segment: SegmentRecord): boolean {
   return directory
     .segments()
     .some(

@@ -1,4 +1,4 @@
-import { BLOCK_FLAG, type BlockIO, type Clock, type Directory } from '@refill/interface';
+import { BLOCK_FLAG, type BlockIO, type Clock } from '@refill/interface';
 import { mappedBytes } from '../arena/mapped-bytes.ts';
 import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS, type SharedTierCounters } from '../shared-tier.ts';
 import { expandPayload, splitOf } from './compress.ts';
@@ -7,6 +7,7 @@ import { diskOrder, type LoadRequest, segmentAt, settleLoad } from './load-reque
 import type { FileUse, OpenFiles } from './open-files.ts';
 import type { ReadPressure } from './read-pressure.ts';
 import { ReadScheduler, type ReadSchedulerOptions } from './read-scheduler.ts';
+import type { SegmentDirectory } from './segment-directory.ts';
 
 /**
  * Pauses before another try of bytes that did not verify. Shared file systems show stale bytes for 2 to 3 ms after
@@ -23,28 +24,30 @@ const REOPENED = 0x80;
  */
 export class SegmentReader {
   readonly #io: BlockIO;
-  readonly #directory: Directory;
+  readonly #directory: SegmentDirectory;
   readonly #clock: Clock;
   readonly #files: OpenFiles;
   readonly #counters: SharedTierCounters;
   readonly #scheduler: ReadScheduler;
+  readonly #retryPausesMs: readonly number[];
 
   constructor(
     parts: {
       io: BlockIO;
-      directory: Directory;
+      directory: SegmentDirectory;
       clock: Clock;
       files: OpenFiles;
       pressure: ReadPressure;
       counters: SharedTierCounters;
     },
-    options: ReadSchedulerOptions,
+    options: ReadSchedulerOptions & { retryPausesMs?: readonly number[] | undefined },
   ) {
     this.#io = parts.io;
     this.#directory = parts.directory;
     this.#clock = parts.clock;
     this.#files = parts.files;
     this.#counters = parts.counters;
+    this.#retryPausesMs = options.retryPausesMs ?? RETRY_PAUSES_MS;
     this.#scheduler = new ReadScheduler(parts, options, {
       onDone: (request, position, result) => this.#decide(request, position, result),
       onExpired: (request, position) => this.#expire(request, position),
@@ -151,7 +154,7 @@ export class SegmentReader {
 
   #retry(request: LoadRequest, position: number, errno: number): void {
     request.retries ??= new Uint8Array(request.order.length);
-    const pauseMs = RETRY_PAUSES_MS[request.retries[position]! & ~REOPENED];
+    const pauseMs = this.#retryPausesMs[request.retries[position]! & ~REOPENED];
     if (pauseMs === undefined) {
       if (errno === ERRNO.EBADMSG) this.#lose(request, position, LOAD_STATUS.corrupt);
       else this.#finish(request, position, LOAD_STATUS.failed);

@@ -2,7 +2,6 @@ import {
   type BlockIO,
   type Clock,
   COMMIT_ROW_WORDS,
-  type Directory,
   type FileId,
   IO_FLAG,
   IO_OP,
@@ -24,6 +23,7 @@ import { FooterIndex } from './footer.ts';
 import { type IoBatches, ioFailure } from './io-batches.ts';
 import type { ScratchLease } from './scratch-lease.ts';
 import { pagesUp } from './segment-bytes.ts';
+import type { SegmentDirectory } from './segment-directory.ts';
 import { ENTRY, ENTRY_WORDS, SEGMENT_BLOCKS_MAX } from './segment-format.ts';
 import { encodeSegmentHeader } from './segment-header.ts';
 import { SegmentSync } from './segment-sync.ts';
@@ -32,7 +32,7 @@ import { type WritePiece, writeDurably, writeUnsynced } from './write-run.ts';
 
 export interface WriterParts {
   io: BlockIO;
-  directory: Directory;
+  directory: SegmentDirectory;
   clock: Clock;
   lease: ScratchLease;
   gate: WriteGate;

@@ -11,6 +11,8 @@ export interface BlockSource {
   readonly tier: SourceTier;
   /** Whether the block of the `LOAD_ROW` that begins at `row` may be here, as far as is known. */
   mayHold(rows: Uint32Array, row: number): boolean;
+  /** The same of `count` rows at once, where that is cheaper: sets `bit` in `holders[i]` for each that may be here. */
+  markHeld?(rows: Uint32Array, count: number, holders: Uint32Array, bit: number): void;
   /**
    * Reads `count` blocks (`LOAD_ROW`) as `SharedTier.load` does. Rows that it cannot serve are `gone`. Of a peer,
    * nothing writes to the memory any more when it settles; of a file, memory of rows `late` is quarantined.

@@ -1,6 +1,6 @@
 import type { Clock } from '@refill/interface';
 import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS } from '../shared-tier.ts';
-import { type Subset, subsetOf } from './load-subset.ts';
+import { copyOutcome, type Subset, subsetOf } from './load-subset.ts';
 import type { SpareSlots } from './spare-slots.ts';
 
 /** The arena: only its blocks have slots that can be exchanged. A place in a client's region is the only one. */
@@ -13,12 +13,14 @@ export interface Slots {
 }
 
 export interface Hedge {
-  /** The second read: settles when nothing writes to its memory any more. */
+  /** The second read: when it settles nothing writes to its memory any more, but for that of rows `late`. */
   read(missing: Subset): Promise<void>;
   /** Whether the second source may hold the block of this row. */
   mayHold(rows: Uint32Array, row: number): boolean;
   /** Milliseconds after which the first read is late. */
   lateMs: number;
+  /** Told when it is. */
+  onLate?: (() => void) | undefined;
 }
 
 /**
@@ -36,9 +38,10 @@ export async function hedgedRead(
   clock: Clock,
 ): Promise<boolean> {
   if (await settlesWithin(clock, reading, hedge.lateMs)) {
-    for (let i = 0; i < first.count; i++) copyStatus(first, i, rows);
+    for (let i = 0; i < first.count; i++) copyOutcome(first, i, rows);
     return false;
   }
+  hedge.onLate?.();
   const second = spareSubset(first, hedge, slots.spares);
   let isFirstSettled = false;
   const isMoved = new Uint8Array(first.count);
@@ -54,14 +57,17 @@ export async function hedgedRead(
       const i = second.indexes[j]!;
       const spare = offsetAt(second.rows, j);
       if (statusAt(second.rows, j) !== LOAD_STATUS.done || statusAt(first.rows, i) === LOAD_STATUS.done) {
-        slots.spares.free(spare);
+        slots.spares.settle(spare, statusAt(second.rows, j) === LOAD_STATUS.late);
         continue;
       }
       const old = offsetAt(first.rows, i);
+      slots.spares.keep(spare);
       slots.spares.leave(old, slots.move(old, spare));
       if (isFirstSettled) slots.spares.settle(old, statusAt(first.rows, i) === LOAD_STATUS.late);
       isMoved[i] = 1;
       setOffset(rows, first.indexes[i]!, spare);
+      const tier = second.rows[j * LOAD_ROW_WORDS + LOAD_ROW.tier]!;
+      rows[first.indexes[i]! * LOAD_ROW_WORDS + LOAD_ROW.tier] = tier;
     }
   });
   const isThere = (i: number): boolean => isMoved[i] === 1 || statusAt(first.rows, i) === LOAD_STATUS.done;
@@ -73,7 +79,7 @@ export async function hedgedRead(
   else all.catch(() => undefined);
   for (let i = 0; i < first.count; i++) {
     if (isMoved[i] === 1) rows[first.indexes[i]! * LOAD_ROW_WORDS + LOAD_ROW.status] = LOAD_STATUS.done;
-    else copyStatus(first, i, rows);
+    else copyOutcome(first, i, rows);
   }
   return second.count > 0;
 }
@@ -104,10 +110,6 @@ function settlesWithin(clock: Clock, work: Promise<void>, ms: number): Promise<b
 
 function statusAt(rows: Uint32Array, index: number): number {
   return rows[index * LOAD_ROW_WORDS + LOAD_ROW.status]!;
-}
-
-function copyStatus(subset: Subset, index: number, rows: Uint32Array): void {
-  rows[subset.indexes[index]! * LOAD_ROW_WORDS + LOAD_ROW.status] = statusAt(subset.rows, index);
 }
 
 function offsetAt(rows: Uint32Array, index: number): number {

@@ -27,10 +27,14 @@ export function subsetOf(rows: Uint32Array, count: number, isIn: (index: number)
 
 /** Writes the outcomes of a subset back to the rows of the call. */
 export function copyOutcomes(subset: Subset, rows: Uint32Array): void {
-  for (let i = 0; i < subset.count; i++) {
-    rows[subset.indexes[i]! * LOAD_ROW_WORDS + LOAD_ROW.status] =
-      subset.rows[i * LOAD_ROW_WORDS + LOAD_ROW.status]!;
-  }
+  for (let i = 0; i < subset.count; i++) copyOutcome(subset, i, rows);
+}
+
+/** Writes the outcome of one block back. */
+export function copyOutcome(subset: Subset, index: number, rows: Uint32Array): void {
+  const [to, from] = [subset.indexes[index]! * LOAD_ROW_WORDS, index * LOAD_ROW_WORDS];
+  rows[to + LOAD_ROW.status] = subset.rows[from + LOAD_ROW.status]!;
+  rows[to + LOAD_ROW.tier] = subset.rows[from + LOAD_ROW.tier]!;
 }
 
 /** Bytes of the rows that are `done`. */
@@ -42,4 +46,12 @@ export function doneBytes(subset: Subset): number {
       bytes += subset.rows[row + LOAD_ROW.lengthBytes]!;
   }
   return bytes;
+}
+
+/** Notes in each row that is `done` from which tier it came (`LOOKUP_TIER`). */
+export function markTier(subset: Subset, tier: number): void {
+  for (let i = 0; i < subset.count; i++) {
+    const row = i * LOAD_ROW_WORDS;
+    if (subset.rows[row + LOAD_ROW.status] === LOAD_STATUS.done) subset.rows[row + LOAD_ROW.tier] = tier;
+  }
 }

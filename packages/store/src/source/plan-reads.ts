@@ -38,14 +38,14 @@ export function planReads(rows: Uint32Array, count: number, candidates: readonly
   const finishMs = Float64Array.from(candidates, ({ gauge }) => gauge.readyMs());
   const bytes = new Float64Array(candidates.length);
   const blocks = new Uint32Array(candidates.length);
+  const holders = holdersOf(rows, count, candidates);
   for (let from = 0; from < count; ) {
-    const holders = holdersOf(rows, from, candidates);
     let chunkBytes = lengthOf(rows, from);
     let to = from + 1;
-    while (to < count && chunkBytes < CHUNK_BYTES && holdersOf(rows, to, candidates) === holders) {
+    while (to < count && chunkBytes < CHUNK_BYTES && holders[to] === holders[from]) {
       chunkBytes += lengthOf(rows, to++);
     }
-    const best = earliest(holders, chunkBytes, candidates, finishMs);
+    const best = earliest(holders[from]!, chunkBytes, candidates, finishMs);
     if (best >= 0) {
       for (let i = from; i < to; i++) {
         finishMs[best]! += candidates[best]!.gauge.transferMs(lengthOf(rows, i));
@@ -64,11 +64,15 @@ function lengthOf(rows: Uint32Array, index: number): number {
   return rows[index * LOAD_ROW_WORDS + LOAD_ROW.lengthBytes]!;
 }
 
-/** A bit for each candidate that may hold the block. */
-function holdersOf(rows: Uint32Array, index: number, candidates: readonly Candidate[]): number {
-  let holders = 0;
-  for (let i = 0; i < candidates.length; i++) {
-    if (candidates[i]!.source.mayHold(rows, index * LOAD_ROW_WORDS)) holders |= 1 << i;
+/** For each block a bit for every candidate that may hold it. */
+function holdersOf(rows: Uint32Array, count: number, candidates: readonly Candidate[]): Uint32Array {
+  const holders = new Uint32Array(count);
+  for (const [at, { source }] of candidates.entries()) {
+    if (source.markHeld !== undefined) {
+      source.markHeld(rows, count, holders, 1 << at);
+      continue;
+    }
+    for (let i = 0; i < count; i++) if (source.mayHold(rows, i * LOAD_ROW_WORDS)) holders[i]! |= 1 << at;
   }
   return holders;
 }

@@ -1,8 +1,8 @@
-import type { Clock, ReadSource } from '@refill/interface';
+import { type Clock, LOOKUP_TIER, type ReadSource } from '@refill/interface';
 import { LOAD_ROW, LOAD_ROW_WORDS, LOAD_STATUS } from '../shared-tier.ts';
 import type { BlockSource, SourceTier } from './block-source.ts';
 import { hedgedRead, type Slots } from './hedged-read.ts';
-import { copyOutcomes, doneBytes, type Subset, subsetOf } from './load-subset.ts';
+import { copyOutcomes, doneBytes, markTier, type Subset, subsetOf } from './load-subset.ts';
 import { type Candidate, planReads } from './plan-reads.ts';
 import { SourceGauge } from './source-gauge.ts';
 
@@ -26,11 +26,13 @@ export interface ReadSourcesParts {
   clock: Clock;
   /** The segments: the source of last resort, which every stored block has. */
   shared: BlockSource;
-  /** A local disk, where there is one. */
+  /** A local disk, where there is one. What is late there belongs to the kernel until it lets go, as of the segments. */
   nvme?: BlockSource | undefined;
   /** Reads from the memory of the member with this slot; `undefined` when it is gone or this node itself. */
   peer(slot: number): BlockSource | undefined;
   slots: Slots;
+  /** Told how long each load of a source took. */
+  onLoad?: ((tier: SourceTier, elapsedMs: number) => void) | undefined;
 }
 
 /** A read that was planned and not made. */
@@ -51,7 +53,7 @@ export interface ReadSourcesCounters {
 /**
  * Reads blocks from wherever they come soonest. Invariant: memory has one writer at a time. A peer has stopped writing
  * when its load settles, so what it did not deliver is read from the segments into the same memory; a file's late read
- * goes on writing, so the peer that is asked in its stead gets another slot (`hedgedRead`).
+ * goes on writing, so whoever is asked in its stead gets another slot (`hedgedRead`).
  */
 export class ReadSources {
   readonly counters: ReadSourcesCounters = { hedges: 0, fallbacks: 0 };
@@ -83,8 +85,8 @@ export class ReadSources {
       candidates.map((candidate, at) => {
         const subset = subsetOf(rows, count, (i) => sourceOf[i] === at);
         if (subset.count === 0) return undefined;
-        return candidate === shared
-          ? this.#firstShared(rows, subset, candidates, deadlineAtMs)
+        return candidate.source.tier !== 'peer'
+          ? this.#firstFile(candidate, rows, subset, candidates, deadlineAtMs)
           : this.#firstElsewhere(candidate, shared, subset, deadlineAtMs).then(() =>
               copyOutcomes(subset, rows),
             );
@@ -92,33 +94,84 @@ export class ReadSources {
     );
   }
 
-  /** Reads from the segments; when they are late, from the peers that have the blocks. */
-  async #firstShared(
+  /**
+   * Reads from files; when they are late, from others that have the blocks: for the local disk these are the segments,
+   * which have them all. What the local disk does not give is read from the segments into the same memory, unless the
+   * kernel still holds that.
+   */
+  async #firstFile(
+    file: Candidate,
     rows: Uint32Array,
     subset: Subset,
     candidates: readonly Candidate[],
     deadlineAtMs: number,
   ): Promise<void> {
     const { clock, slots } = this.#parts;
-    const [shared, ...others] = candidates as [Candidate, ...Candidate[]];
-    const peers = others.filter(({ source }) => source.tier === 'peer');
-    const lateMs = this.#patienceMs(shared, subset.bytes);
+    const shared = candidates[0]!;
+    const isShared = file === shared;
+    const others = isShared ? candidates.slice(1) : [shared];
+    const lateMs = this.#patienceMs(file, subset.bytes);
     const remainingMs = (): number => Math.max(0, deadlineAtMs - clock.nowMs());
+    let isBlamed = false;
     const wasLate = await hedgedRead(
       rows,
       subset,
-      this.#measured(shared, subset, remainingMs()),
+      this.#measured(file, subset, remainingMs()),
       {
         lateMs,
-        mayHold: (its, row) => peers.some(({ source }) => source.mayHold(its, row)),
-        read: (missing) => this.#spread(missing, peers, remainingMs()),
+        mayHold: (its, row) => others.some(({ source }) => source.mayHold(its, row)),
+        read: (missing) => this.#spread(missing, others, remainingMs()),
+        // At once, for the segments can do without it: a place in a region waits for it to the end.
+        onLate: () => {
+          isBlamed = !isShared;
+          if (isBlamed) file.gauge.fail(clock.nowMs());
+        },
       },
       slots,
       clock,
     );
-    if (!wasLate) return;
-    shared.gauge.fail(clock.nowMs());
-    this.counters.hedges++;
+    if (wasLate) this.counters.hedges++;
+    if (!isShared) await this.#fallBack(file, shared, rows, subset, isBlamed, remainingMs());
+    else if (wasLate) file.gauge.fail(clock.nowMs());
+  }
+
+  /** Reads what the local disk did not deliver, and whose memory is free, from the segments. */
+  async #fallBack(
+    file: Candidate,
+    shared: Candidate,
+    rows: Uint32Array,
+    subset: Subset,
+    isBlamed: boolean,
+    deadlineMs: number,
+  ): Promise<void> {
+    let isFailing = false;
+    const left = new Set<number>();
+    for (const i of subset.indexes.subarray(0, subset.count)) {
+      const status = rows[i * LOAD_ROW_WORDS + LOAD_ROW.status]!;
+      if (status === LOAD_STATUS.done) continue;
+      if (status !== LOAD_STATUS.gone) isFailing = true;
+      if (status !== LOAD_STATUS.late && status !== LOAD_STATUS.pending) left.add(i);
+    }
+    if (isFailing && !isBlamed) file.gauge.fail(this.#parts.clock.nowMs());
+    if (left.size === 0) return;
+    this.counters.fallbacks += left.size;
+    const rest = subsetOf(rows, rows.length / LOAD_ROW_WORDS, (i) => left.has(i));
+    await this.#lastResort(shared, rest, deadlineMs);
+    copyOutcomes(rest, rows);
+  }
+
+  /** Reads from the segments; what is not in them is gone. */
+  async #lastResort(shared: Candidate, rest: Subset, deadlineMs: number): Promise<void> {
+    const stored = subsetOf(rest.rows, rest.count, (i) =>
+      shared.source.mayHold(rest.rows, i * LOAD_ROW_WORDS),
+    );
+    await this.#measured(shared, stored, deadlineMs);
+    copyOutcomes(stored, rest.rows);
+    for (let i = 0; i < rest.count; i++) {
+      const row = i * LOAD_ROW_WORDS;
+      if (rest.rows[row + LOAD_ROW.status] === LOAD_STATUS.pending)
+        rest.rows[row + LOAD_ROW.status] = LOAD_STATUS.gone;
+    }
   }
 
   /** Reads each block from the candidate that promises it first; what none may hold stays pending. */
@@ -151,6 +204,13 @@ export class ReadSources {
     return { sourceOf, readyMs, sources };
   }
 
+  /** Milliseconds that so many bytes would take now from the segments, and from the local disk. */
+  estimatesMs(bytes: number): { shared: number; nvme: number } {
+    const { shared, nvme } = this.#parts;
+    const of = (source: BlockSource): number => this.#candidate(source).gauge.estimateMs(bytes);
+    return { shared: of(shared), nvme: nvme === undefined ? Number.POSITIVE_INFINITY : of(nvme) };
+  }
+
   /** How every source stands that was ever asked or planned with. */
   readings(): ReadSource[] {
     const nowMs = this.#parts.clock.nowMs();
@@ -161,7 +221,7 @@ export class ReadSources {
     }));
   }
 
-  /** Reads from a source that may not deliver; what it did not is read from the segments in the time that is left. */
+  /** Reads from a peer, which may not deliver; what it did not is read from the segments in the time that is left. */
   async #firstElsewhere(
     candidate: Candidate,
     shared: Candidate,
@@ -169,7 +229,7 @@ export class ReadSources {
     deadlineAtMs: number,
   ): Promise<void> {
     const { clock } = this.#parts;
-    const { source, gauge } = candidate;
+    const { gauge } = candidate;
     const remainingMs = Math.max(0, deadlineAtMs - clock.nowMs());
     const patienceMs = Math.min(remainingMs, this.#patienceMs(candidate, subset.bytes));
     await this.#measured(candidate, subset, patienceMs);
@@ -178,23 +238,13 @@ export class ReadSources {
     const rest = subsetOf(rows, subset.count, (i) => {
       const status = rows[i * LOAD_ROW_WORDS + LOAD_ROW.status]!;
       if (status !== LOAD_STATUS.done && status !== LOAD_STATUS.gone) isFailing = true;
-      // Memory of a local file that is late belongs to the kernel until it lets go.
-      return status !== LOAD_STATUS.done && !(source.tier === 'nvme' && status === LOAD_STATUS.late);
+      return status !== LOAD_STATUS.done;
     });
     if (isFailing) gauge.fail(clock.nowMs());
     if (rest.count === 0) return;
     if (isFailing) this.counters.hedges++;
     this.counters.fallbacks += rest.count;
-    const stored = subsetOf(rest.rows, rest.count, (i) =>
-      shared.source.mayHold(rest.rows, i * LOAD_ROW_WORDS),
-    );
-    await this.#measured(shared, stored, Math.max(0, deadlineAtMs - clock.nowMs()));
-    copyOutcomes(stored, rest.rows);
-    for (let i = 0; i < rest.count; i++) {
-      const row = i * LOAD_ROW_WORDS;
-      if (rest.rows[row + LOAD_ROW.status] === LOAD_STATUS.pending)
-        rest.rows[row + LOAD_ROW.status] = LOAD_STATUS.gone;
-    }
+    await this.#lastResort(shared, rest, Math.max(0, deadlineAtMs - clock.nowMs()));
     copyOutcomes(rest, rows);
   }
 
@@ -205,7 +255,10 @@ export class ReadSources {
     try {
       await source.load(subset.rows, subset.count, deadlineMs);
     } finally {
-      gauge.end(start, subset.bytes, doneBytes(subset), clock.nowMs());
+      const nowMs = clock.nowMs();
+      gauge.end(start, subset.bytes, doneBytes(subset), nowMs);
+      markTier(subset, LOOKUP_TIER[source.tier]);
+      this.#parts.onLoad?.(source.tier, nowMs - start.atMs);
     }
   }
 

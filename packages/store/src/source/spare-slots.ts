@@ -28,14 +28,19 @@ export class SpareSlots {
     return this.#left.size;
   }
 
-  /** A slot for a block of this length, or `undefined` when there is no room. */
+  /**
+   * A slot for a second read of a block of this length, or `undefined` when there is no room. It counts as left until
+   * that read has settled: then `keep`, if the block takes it, else `settle`.
+   */
   take(lengthBytes: number): number | undefined {
-    return this.#scratch.allocate(lengthBytes)?.offset;
+    const offset = this.#scratch.allocate(lengthBytes)?.offset;
+    if (offset !== undefined) this.leave(offset, false);
+    return offset;
   }
 
-  /** Frees a slot that was not needed and that nothing writes to. */
-  free(offset: number): void {
-    this.#scratch.free(offset);
+  /** The block that was read into a slot takes it. */
+  keep(offset: number): void {
+    invariant(this.#left.delete(offset), 'a slot is kept that was taken');
   }
 
   /** A block left this slot while its read is under way; `settle` follows. */
