@@ -342,7 +342,7 @@ export const MUTATIONS = [
     package: 'metadata',
     find: 'if (this.#bindings.bind(record)) this.namespaces.set(record.index, record);',
     replace: 'this.namespaces.set(record.index, record);',
-    tests: ['metadata/remote/replica.test.ts'],
+    tests: ['metadata/remote/namespace-bindings.test.ts'],
   },
   {
     name: 'a session goes on under an index that means another namespace',
