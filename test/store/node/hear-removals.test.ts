@@ -8,9 +8,10 @@ import {
   payload,
   put,
   readRow,
-  UNIT,
   type World,
 } from '../../fixtures/node-world.ts';
+
+const BYTES = 1000;
 
 /** A node in a cluster, and what it tells the cluster of its memory. */
 async function joinedWorld(): Promise<World & { cluster: Cluster; resident: string[] }> {
@@ -30,31 +31,31 @@ const nameOf = (namespace: number, key: number): string => `${namespace}:${keysO
 t.test('a block that another node deleted leaves this DRAM', async (t) => {
   const world = await joinedWorld();
   const { session, namespace } = await openSession(world);
-  for (const key of [1, 2]) await put(world, session, namespace, key, payload(key, UNIT), 'shared');
+  for (const key of [1, 2]) await put(world, session, namespace, key, payload(key, BYTES), 'shared');
   const [held] = await get(world, session, namespace, [1]);
   for (const key of [1, 3]) {
     world.shared.blocks.delete(nameOf(namespace, key));
     world.cluster.onRemoved!(namespace, keysOf(key));
   }
-  t.same(held!.bytes, payload(1, UNIT), 'who holds it keeps it');
+  t.same(held!.bytes, payload(1, BYTES), 'who holds it keeps it');
   session.release(Uint32Array.of(held!.slot), 1);
   const [gone, kept] = await get(world, session, namespace, [1, 2]);
   t.equal(gone!.status, ROW_STATUS.miss);
-  t.same(kept!.bytes, payload(2, UNIT));
+  t.same(kept!.bytes, payload(2, BYTES));
   t.same(world.resident, [`+${keysOf(1)[0]}`, `+${keysOf(2)[0]}`, `-${keysOf(1)[0]}`]);
 });
 
 t.test('a block that was put here and is not stored yet is another than the one deleted', async (t) => {
   const world = await joinedWorld();
   const { session, namespace } = await openSession(world);
-  await put(world, session, namespace, 1, payload(1, UNIT));
+  await put(world, session, namespace, 1, payload(1, BYTES));
   world.cluster.onRemoved!(namespace, keysOf(1));
-  t.same((await get(world, session, namespace, [1]))[0]!.bytes, payload(1, UNIT), 'it waits');
+  t.same((await get(world, session, namespace, [1]))[0]!.bytes, payload(1, BYTES), 'it waits');
   world.shared.holdStores = true;
   const storing = session.flush(1000);
   await new Promise(setImmediate);
   world.cluster.onRemoved!(namespace, keysOf(1));
-  t.same((await get(world, session, namespace, [1]))[0]!.bytes, payload(1, UNIT), 'it is under way');
+  t.same((await get(world, session, namespace, [1]))[0]!.bytes, payload(1, BYTES), 'it is under way');
   world.shared.letGo();
   await storing;
   await new Promise(setImmediate);
@@ -67,7 +68,7 @@ t.test('a block that was put here and is not stored yet is another than the one 
 t.test('a lookup that was under way when a deletion was heard is made again', async (t) => {
   const world = await joinedWorld();
   const { session, namespace } = await openSession(world);
-  for (const key of [1, 2]) await put(world, session, namespace, key, payload(key, UNIT), 'shared');
+  for (const key of [1, 2]) await put(world, session, namespace, key, payload(key, BYTES), 'shared');
   for (const key of [1, 2]) world.cluster.onRemoved!(namespace, keysOf(key));
   world.shared.holdLookups = true;
   const rows = new Uint32Array(2 * READ_ROW_WORDS);
@@ -78,7 +79,8 @@ t.test('a lookup that was under way when a deletion was heard is made again', as
   world.shared.letGo();
   await reading;
   t.equal(readRow(world, rows, 0).status, ROW_STATUS.miss, 'its answer was from before');
-  t.same(readRow(world, rows, 1).bytes, payload(2, UNIT));
+  t.equal(world.shared.counters.payloadBytesRead, BYTES, 'the file, which is still there, is not read');
+  t.same(readRow(world, rows, 1).bytes, payload(2, BYTES));
 });
 
 t.test(
@@ -87,8 +89,8 @@ t.test(
     const world = await joinedWorld();
     const { session, namespace } = await openSession(world);
     const keys = Array.from({ length: 20 }, (_, i) => i);
-    for (const key of keys) await put(world, session, namespace, key, payload(key, 1000), 'shared');
-    t.equal(await put(world, session, namespace, 99, payload(99, 1000)), PUT_STATUS.stored);
+    for (const key of keys) await put(world, session, namespace, key, payload(key, BYTES), 'shared');
+    t.equal(await put(world, session, namespace, 99, payload(99, BYTES)), PUT_STATUS.stored);
     for (const key of [3, 4]) world.shared.blocks.delete(nameOf(namespace, key));
     const { lookup } = world.shared;
     const certain: unknown[] = [];
