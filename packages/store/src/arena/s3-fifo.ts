@@ -2,7 +2,8 @@ import { invariant } from '@refill/interface';
 import { Ghost } from './ghost.ts';
 
 const NONE = -1;
-const QUEUE = { none: 0, small: 1, main: 2, parked: 3 } as const;
+const QUEUE = { none: 0, small: 1, main: 2, parked: 3, leaving: 4 } as const;
+const QUEUES = 5;
 const FREQUENCY_MAX = 3;
 /** Share of the arena for blocks not seen again yet. */
 const SMALL_SHARE = 0.1;
@@ -12,6 +13,7 @@ const SMALL_SHARE = 0.1;
  * those used again or seen before get into the main one, which goes round by frequency. Hits write one byte.
  * Blocks are ids; the queues are links in flat columns. A block that may not be evicted now is parked when it is met,
  * and its owner puts it back when that ends, so that nothing is passed over twice for the same reason.
+ * Those that were said to be wanted no more leave before all others, unless they are used after all.
  */
 export class S3Fifo {
   readonly #ghost: Ghost;
@@ -23,10 +25,10 @@ export class S3Fifo {
   #units = new Int32Array(0);
   #fingerprint = new Uint32Array(0);
   /** Newest and oldest id, ids and units of each queue; index by `QUEUE`. */
-  readonly #newest = new Int32Array(4).fill(NONE);
-  readonly #oldest = new Int32Array(4).fill(NONE);
-  readonly #count = new Int32Array(4);
-  readonly #unitsIn = new Float64Array(4);
+  readonly #newest = new Int32Array(QUEUES).fill(NONE);
+  readonly #oldest = new Int32Array(QUEUES).fill(NONE);
+  readonly #count = new Int32Array(QUEUES);
+  readonly #unitsIn = new Float64Array(QUEUES);
 
   constructor(arenaUnits: number) {
     this.#ghost = new Ghost(Math.min(arenaUnits, 2 ** 20));
@@ -45,12 +47,16 @@ export class S3Fifo {
     this.#fingerprint = copyInto(new Uint32Array(capacity), this.#fingerprint);
   }
 
-  /** Takes a block in. `fingerprint` stands for its key after it is gone. */
-  insert(id: number, units: number, fingerprint: number): void {
+  /** Takes a block in. `fingerprint` stands for its key after it is gone; one that `isLeaving` goes before others. */
+  insert(id: number, units: number, fingerprint: number, isLeaving = false): void {
     invariant(this.#queue[id] === QUEUE.none, 'a block is in one queue');
     this.#units[id] = units;
     this.#fingerprint[id] = fingerprint;
     this.#frequency[id] = 0;
+    if (isLeaving) {
+      this.#push(QUEUE.leaving, id);
+      return;
+    }
     const reach = this.#count[QUEUE.main]! + this.#count[QUEUE.small]! + this.#count[QUEUE.parked]!;
     this.#push(this.#ghost.take(fingerprint, reach) ? QUEUE.main : QUEUE.small, id);
   }
@@ -78,10 +84,12 @@ export class S3Fifo {
    */
   victim(isEvictable: (id: number) => boolean, stepsMax: number): number {
     for (let step = 0; step < stepsMax; step++) {
+      const isLeaving = this.#count[QUEUE.leaving]! > 0;
       const fromSmall =
+        !isLeaving &&
         this.#count[QUEUE.small]! > 0 &&
         (this.#unitsIn[QUEUE.small]! > this.#smallUnitsMax || this.#count[QUEUE.main] === 0);
-      const queue = fromSmall ? QUEUE.small : QUEUE.main;
+      const queue = isLeaving ? QUEUE.leaving : fromSmall ? QUEUE.small : QUEUE.main;
       const id = this.#oldest[queue]!;
       if (id === NONE) return NONE;
       if (!isEvictable(id)) {
@@ -101,6 +109,20 @@ export class S3Fifo {
       }
     }
     return NONE;
+  }
+
+  /**
+   * Calls `visit` for blocks, hottest first, until it answers false: by uses, and among equals those seen again before
+   * newcomers, newest first. Walks the queues once for each number of uses: not for a hot path.
+   */
+  forEachHottest(visit: (id: number) => boolean): void {
+    for (let frequency = FREQUENCY_MAX; frequency >= 0; frequency--) {
+      for (const queue of [QUEUE.parked, QUEUE.main, QUEUE.small]) {
+        for (let id = this.#newest[queue]!; id !== NONE; id = this.#previous[id]!) {
+          if (this.#frequency[id] === frequency && !visit(id)) return;
+        }
+      }
+    }
   }
 
   #push(queue: number, id: number): void {
