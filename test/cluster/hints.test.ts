@@ -6,7 +6,10 @@ import { runRefill } from '../fixtures/node-process.ts';
 import { fillPayload, keyOfNumber, payloadDifference } from '../fixtures/payload.mjs';
 import { openStored } from '../fixtures/stored-blocks.ts';
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
+
+/** Starting many processes takes long where others start some too. */
+const PATIENT = { readyMs: 240_000, timeoutMs: 240_000 };
 
 const BYTES = 256 * 1024;
 
@@ -24,7 +27,7 @@ async function put(namespace: BlockNamespace, numbers: number[], options: PutOpt
     key: keyOfNumber(1, number),
     bytes: fillPayload(new Uint8Array(BYTES), 1, number),
   }));
-  const outcomes = await namespace.putMany(blocks, { deadlineMs: 20_000, ...options });
+  const outcomes = await namespace.putMany(blocks, { deadlineMs: 60_000, ...options });
   t.same([...new Set(outcomes)], ['stored']);
 }
 
@@ -32,7 +35,7 @@ async function put(namespace: BlockNamespace, numbers: number[], options: PutOpt
 async function inDram(namespace: BlockNamespace, numbers: number[], wanted: number): Promise<number> {
   const keys = numbers.map((number) => keyOfNumber(1, number));
   let found = -1;
-  for (let i = 0; i < 100 && found !== wanted; i++) {
+  for (let i = 0; i < 600 && found !== wanted; i++) {
     if (i > 0) await pause(100);
     found = (await namespace.lookup(keys)).filter(({ tier }) => tier === 'dram').length;
   }
@@ -41,22 +44,25 @@ async function inDram(namespace: BlockNamespace, numbers: number[], wanted: numb
 
 t.test('hints of puts in a cluster of processes', async (t) => {
   const cluster = new ClusterProcesses(t);
-  await cluster.metadata();
-  const members = [await cluster.node('a'), await cluster.node('b'), await cluster.node('c')];
+  await cluster.metadata(PATIENT);
+  const members = await Promise.all(['a', 'b', 'c'].map((name) => cluster.node(name, PATIENT)));
   const [a, b, c] = [
     await opened(t, members[0]!),
     await opened(t, members[1]!),
     await opened(t, members[2]!),
   ];
   // Members hear of one another with their heartbeats.
-  for (let i = 0; i < 100 && (await a.store.status()).cluster?.members.length !== 3; i++) await pause(100);
+  for (let i = 0; i < 600 && (await a.store.status()).cluster?.members.length !== 3; i++) await pause(100);
 
   await t.test('a preferred node has the blocks in its memory, byte for byte', async (t) => {
     const numbers = numbersFrom(0, 20);
     await put(a.namespace, numbers, { node: 'b', durability: 'shared' });
     t.equal(await inDram(b.namespace, numbers, 20), 20);
     t.equal(await inDram(c.namespace, numbers, 0), 0);
-    using views = await b.namespace.getMany(numbers.map((number) => keyOfNumber(1, number)));
+    using views = await b.namespace.getMany(
+      numbers.map((number) => keyOfNumber(1, number)),
+      { deadlineMs: 60_000 },
+    );
     for (const number of numbers) t.equal(payloadDifference(views.views[number]!.bytes, 1, number), -1);
     const { hints, tiers } = await b.store.status();
     t.match(hints, { holdsAsked: 20, held: 20 });
@@ -79,10 +85,10 @@ t.test('hints of puts in a cluster of processes', async (t) => {
   await t.test('a life ends on all nodes', async (t) => {
     const numbers = numbersFrom(300, 4);
     const keys = numbers.map((number) => keyOfNumber(1, number));
-    await put(a.namespace, numbers, { ttlMs: 3000, node: 'b', durability: 'shared' });
+    await put(a.namespace, numbers, { ttlMs: 15_000, node: 'b', durability: 'shared' });
     t.equal(await b.namespace.matchPrefix(keys), 4);
     let left = 4;
-    for (let i = 0; i < 100 && left > 0; i++) {
+    for (let i = 0; i < 1200 && left > 0; i++) {
       await pause(100);
       left = 0;
       for (const { namespace } of [a, b, c]) left += (await namespace.exists(keys)).filter(Boolean).length;
@@ -95,6 +101,7 @@ t.test('hints of puts in a cluster of processes', async (t) => {
     const flags = ['--socket', socketPath, '--root', `${cluster.base}/root`];
     const hints = ['--ttl', '1h', '--replicas', '2', '--node', 'c', '--tier', 'shared', '--pin'];
     const { code, stdout, stderr } = await runRefill(['put', 'hinted', '-', ...flags, ...hints], {
+      ...PATIENT,
       input: 'x',
     });
     t.match({ code, stdout }, { code: 0, stdout: 'stored\n' }, stderr);
@@ -106,7 +113,7 @@ t.test('hints of puts in a cluster of processes', async (t) => {
       [['--tier', 'tape'], /Allowed choices are dram, nvme, shared/],
       [['--tier', 'dram'], /tier is 'dram'.*durability is 'shared'/],
     ] as const) {
-      const ended = await runRefill(['put', 'wrong', '-', ...flags, ...wrong], { input: 'x' });
+      const ended = await runRefill(['put', 'wrong', '-', ...flags, ...wrong], { ...PATIENT, input: 'x' });
       t.match(ended.stderr, message);
       t.not(ended.code, 0);
     }

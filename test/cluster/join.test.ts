@@ -4,13 +4,16 @@ import t from 'tap';
 import { ClusterProcesses } from '../fixtures/cluster-processes.ts';
 import { runRefill } from '../fixtures/node-process.ts';
 
-t.setTimeout(180_000);
+t.setTimeout(900_000);
+
+/** Starting many processes takes long where others start some too. */
+const PATIENT = { readyMs: 240_000, timeoutMs: 240_000 };
 
 t.test('join says what would be used, or why it would be refused', async (t) => {
   const cluster = new ClusterProcesses(t);
   const root = join(cluster.base, 'root');
   const state = ['--state', join(cluster.base, 'state-new')];
-  const tryJoin = (...args: string[]) => runRefill(['join', '--node', 'new', ...state, ...args]);
+  const tryJoin = (...args: string[]) => runRefill(['join', '--node', 'new', ...state, ...args], PATIENT);
   const secret = ['--secret-file', cluster.secretFile];
 
   await t.test('a directory without a cluster', async (t) => {
@@ -20,8 +23,8 @@ t.test('join says what would be used, or why it would be refused', async (t) => 
     t.match(stderr, /ERR_NOT_A_ROOT: .*there is no cluster to join\. Start `refill metadata`/);
   });
 
-  const service = await cluster.metadata();
-  const node = await cluster.node('a');
+  const service = await cluster.metadata(PATIENT);
+  const node = await cluster.node('a', PATIENT);
 
   await t.test('a node that may join', async (t) => {
     const { code, stdout, stderr } = await tryJoin('--root', root, ...secret, '--json');
