@@ -8,7 +8,7 @@ import { nodePlace, repository, startNodeProcess } from '../fixtures/node-proces
 t.test('the examples of the SDK page run as they stand and print what they say', async (t) => {
   const page = readFileSync(join(repository, 'docs/sdk.md'), 'utf8');
   const examples = [...page.matchAll(/```ts\n\/\/ @example\n([\s\S]*?)```/g)].map((match) => match[1]!);
-  t.equal(examples.length, 2, 'the page has its examples');
+  t.equal(examples.length, 3, 'the page has its examples');
   const place = nodePlace(t);
   await startNodeProcess(t, place);
   for (const [i, example] of examples.entries()) {

@@ -10,6 +10,8 @@ import {
   FrameWriter,
   frameName,
   getU64,
+  hintBytes,
+  type PutHints,
   padded,
   putU64,
   READ_ROW_WORDS,
@@ -22,6 +24,7 @@ import {
   type Welcome,
   writeError,
   writeHello,
+  writeHints,
   writeWelcome,
 } from '@refill/interface';
 import t from 'tap';
@@ -82,6 +85,17 @@ const locateText = new TextEncoder().encode(
 const explainText = new TextEncoder().encode(
   '{"keys":1,"misses":0,"sources":[],"plan":[{"name":"dram","tier":"dram","blocks":1,"bytes":65536,"estimatedMs":0}],"estimatedMs":0}',
 );
+const drainText = new TextEncoder().encode('{"phase":"done","isComplete":true}');
+const HINTS: PutHints = { ttlMs: 600_000, tier: 'shared', replicas: 2, pin: true, node: 'gpu-17' };
+
+/** Rows behind hints. */
+function hinted(rows: Uint8Array): Uint8Array {
+  const body = new Uint8Array(hintBytes(HINTS) + rows.length);
+  writeHints(new Uint32Array(body.buffer, 0, hintBytes(HINTS) / 4), 0, HINTS);
+  body.set(rows, hintBytes(HINTS));
+  return body;
+}
+
 const regionName = new Uint8Array(8 + 10);
 regionName.set([0, 0, 16]);
 regionName.set(new TextEncoder().encode('/dev/shm/x'), 8);
@@ -208,6 +222,31 @@ const GOLDEN: Record<string, Uint8Array> = {
   awaitFill: ofKeys(FRAME.awaitFill),
   'awaitFill-reply': reply(FRAME.awaitFill, { count: 1 }),
   releaseFill: frameOf({ type: FRAME.releaseFill, argument: 7 }),
+  'commit-hinted': frameOf({
+    type: FRAME.commit,
+    flags: FRAME_FLAG.shared | FRAME_FLAG.hinted,
+    request: 4,
+    deadlineMs: 250,
+    count: 1,
+    body: hinted(slot),
+  }),
+  'putFrom-hinted': frameOf({
+    type: FRAME.putFrom,
+    flags: FRAME_FLAG.hinted,
+    request: 5,
+    namespace: 1,
+    count: 1,
+    argument: 9,
+    body: hinted(putThenPlace),
+  }),
+  drain: frameOf({
+    type: FRAME.drain,
+    flags: FRAME_FLAG.stay,
+    request: 5,
+    deadlineMs: 60_000,
+    body: new Uint8Array([0, 0, 0, 64, 0, 0, 0, 0]),
+  }),
+  'drain-reply': reply(FRAME.drain, { count: drainText.length, body: drainText }),
   error: written((writer) =>
     writeError(writer, 6, new RefillError('ERR_STORAGE_FULL', 'disk full', { errno: 28 }), { fatal: true }),
   ),

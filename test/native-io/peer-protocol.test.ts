@@ -1,6 +1,12 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import t from 'tap';
-import { encodeAsk, encodeDone, encodeGrant } from '../../packages/store/src/peer/peer-messages.ts';
+import {
+  encodeAsk,
+  encodeDone,
+  encodeGrant,
+  encodeHeld,
+  encodeHold,
+} from '../../packages/store/src/peer/peer-messages.ts';
 import { fillBlock, offerRows, type PeerBlock, receiveRows } from '../compliance/peer-transport.ts';
 import { listening, peerPair } from '../fixtures/peer-pair.ts';
 import { RawPeer, requestBytes } from '../fixtures/peer-raw.ts';
@@ -71,8 +77,10 @@ t.test('the messages for a ticket are those of version 1', async () => {
   const rows = Uint32Array.of(1, 4_194_304, 256);
   golden('grant', encodeGrant({ ticket: TICKET, address: '10.0.0.7:7100', lifeMs: 5_000, rows, count: 1 }));
   golden('done', encodeDone(TICKET));
+  golden('hold', encodeHold({ namespaceId, keys: KEY, count: 1, ttlMs: 600_000 }));
+  golden('held', encodeHeld({ held: 1, refused: 0, freeBytes: 8 * 1024 ** 3 }));
 });
 
 t.test('every golden file is compared', async (t) => {
-  t.equal(readdirSync(folder).length, 5);
+  t.equal(readdirSync(folder).length, 7);
 });

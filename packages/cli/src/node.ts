@@ -38,6 +38,8 @@ export interface RunningNode {
   readonly root: string;
   readonly io: IoReport;
   status(): NodeStatus;
+  /** Settles when the node was drained and is to end: then stop it. */
+  readonly drained: Promise<void>;
   /** Tells clients, drains write-behind within `drainMs`, seals segments, closes everything. Idempotent. */
   stop(): Promise<void>;
 }
@@ -118,6 +120,9 @@ async function start(config: Config, log: Logger, unwind: Unwind): Promise<Runni
   await server.start();
   unwind.push('server', () => server.stop());
 
+  const drained = new Promise<void>((resolve) => {
+    node.onDrained = resolve;
+  });
   let stopping: Promise<void> | undefined;
   return {
     socketPath: paths.socket,
@@ -126,6 +131,7 @@ async function start(config: Config, log: Logger, unwind: Unwind): Promise<Runni
     root: root.path,
     io: io.report,
     status: () => node.status(),
+    drained,
     stop: () => {
       stopping ??= stop(unwind);
       return stopping;

@@ -48,6 +48,20 @@ export function wholeFlag(min: number, max: number): (text: string) => number {
   };
 }
 
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Parser of a flag that is a time, in milliseconds: a number with a unit, or of milliseconds. */
+export function timeFlag(minMs: number, maxMs: number): (text: string) => number {
+  return (text) => {
+    const [, digits, unit = 'ms'] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text.trim()) ?? [];
+    const ms = digits === undefined ? Number.NaN : Math.round(Number(digits) * UNIT_MS[unit]!);
+    if (!(ms >= minMs && ms <= maxMs)) {
+      throw new InvalidArgumentError(`Give a time such as 500ms, 30s or 10m, from ${minMs} to ${maxMs} ms.`);
+    }
+    return ms;
+  };
+}
+
 /** Parser of a flag that is a number with a fraction. */
 export function numberFlag(min: number, max: number): (text: string) => number {
   return (text) => {

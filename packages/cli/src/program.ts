@@ -1,8 +1,10 @@
 import { Command } from 'commander';
 import { addBench } from './commands/bench.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addDrain } from './commands/drain.ts';
 import { addExplain } from './commands/explain.ts';
 import { addGet } from './commands/get.ts';
+import { addJoin } from './commands/join.ts';
 import { addLocate } from './commands/locate.ts';
 import { addMetadata } from './commands/metadata.ts';
 import { addPut } from './commands/put.ts';
@@ -39,6 +41,8 @@ export function createProgram(): Command {
   const add = [
     addServe,
     addMetadata,
+    addJoin,
+    addDrain,
     addStart,
     addPut,
     addGet,

@@ -2,11 +2,17 @@ import {
   type BlockNamespace,
   type BlockStore,
   type CallOptions,
+  type DrainStatus,
   type Fingerprint,
   FRAME,
+  FRAME_FLAG,
+  FRAME_HEADER_WORDS,
+  HOT_BYTES_DEFAULT,
+  HOT_BYTES_MAX,
   jsonOf,
   type NamespacePolicy,
   type NodeStatus,
+  putU64,
   RefillError,
   type Region,
 } from '@refill/interface';
@@ -64,6 +70,23 @@ export class ClientStore implements BlockStore {
     const at = connection.writer.begin(0);
     return connection.ask(at, FRAME.status, 0, 0, 0, 0, remaining.options(), {
       read: (frame) => jsonOf(frame, 0, frame.count) as NodeStatus,
+    });
+  }
+
+  async drain(options: CallOptions & { hotBytes?: number; stay?: boolean } = {}): Promise<DrainStatus> {
+    const { hotBytes = HOT_BYTES_DEFAULT, stay = false } = options;
+    if (!Number.isInteger(hotBytes) || hotBytes < 0 || hotBytes > HOT_BYTES_MAX) {
+      throw new RangeError(
+        `hotBytes must be a whole number from 0 to ${HOT_BYTES_MAX}, got ${String(hotBytes)}`,
+      );
+    }
+    const remaining = new Remaining(this.#link.parts.clock, options);
+    const connection = await this.#link.ready(options);
+    const at = connection.writer.begin(8);
+    putU64(connection.writer.words, at + FRAME_HEADER_WORDS, hotBytes);
+    const flags = stay ? FRAME_FLAG.stay : 0;
+    return connection.ask(at, FRAME.drain, flags, 0, 0, 0, remaining.options(), {
+      read: (frame) => jsonOf(frame, 0, frame.count) as DrainStatus,
     });
   }
 

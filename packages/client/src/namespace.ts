@@ -8,8 +8,10 @@ import {
   type FillLease,
   type Fingerprint,
   FRAME,
-  FRAME_FLAG,
   FRAME_HEADER_WORDS,
+  type Frame,
+  hintBytes,
+  hintsOf,
   type IntoOutcome,
   KEY_BYTES,
   type Key,
@@ -27,6 +29,7 @@ import {
   type Region,
   type RegionPlace,
   type Reservation,
+  writeHints,
 } from '@refill/interface';
 import { adviseRead, checkRate } from './advice.ts';
 import {
@@ -45,9 +48,17 @@ import { fillReader, lifeMsOf } from './fill-lease.ts';
 import { lookupReader } from './lookup.ts';
 import type { OpenNamespace } from './open-namespace.ts';
 import { type Put, putPieces } from './put-many.ts';
+import { PutPins } from './put-pins.ts';
 import { ClientRegion } from './region.ts';
 import { countReader, intoReader, jsonReader, presenceReader, viewsReader } from './replies.ts';
-import { ArenaReservation, abortReserved, outcomesReader, reserveRows } from './reservations.ts';
+import {
+  ArenaReservation,
+  abortReserved,
+  outcomesReader,
+  putFlags,
+  reserveRows,
+  storedOf,
+} from './reservations.ts';
 
 const KEY_WORDS = KEY_BYTES / 4;
 
@@ -68,12 +79,13 @@ export class ClientNamespace implements BlockNamespace {
 
   async putMany(blocks: readonly Put[], options?: PutOptions): Promise<PutOutcome[]> {
     isShared(options);
+    hintsOf(options);
     const remaining = new Remaining(this.#open.link.parts.clock, options);
     checkPuts(blocks);
     if (blocks.length === 0) return [];
     const connection = await this.#open.use(options);
     const { tokensPerBlock } = this.fingerprint;
-    return putPieces(connection, this.#open.index, blocks, tokensPerBlock, remaining, options?.durability);
+    return putPieces(connection, this.#open.index, blocks, tokensPerBlock, remaining, options);
   }
 
   async putFrom(
@@ -81,22 +93,33 @@ export class ClientNamespace implements BlockNamespace {
     blocks: readonly (BlockInfo & RegionPlace)[],
     options?: PutOptions,
   ): Promise<PutOutcome[]> {
-    const flags = isShared(options) ? FRAME_FLAG.shared : 0;
+    const hints = hintsOf(options);
+    const flags = putFlags(options, hints);
     const count = checkList(blocks, 'blocks');
     if (count === 0) return [];
     const remaining = new Remaining(this.#open.link.parts.clock, options);
     const connection = await this.#open.use(options);
     const id = regionOf(region).idOn(connection);
-    const at = connection.writer.begin(count * (PUT_ROW_WORDS + REGION_ROW_WORDS) * 4);
+    const head = hintBytes(hints);
+    const at = connection.writer.begin(head + count * (PUT_ROW_WORDS + REGION_ROW_WORDS) * 4);
     const { words } = connection.writer;
-    const body = at + FRAME_HEADER_WORDS;
+    const body = at + FRAME_HEADER_WORDS + head / 4;
+    if (hints !== undefined) writeHints(words, at + FRAME_HEADER_WORDS, hints);
     for (const [i, block] of blocks.entries()) {
       const { tokensPerBlock } = this.fingerprint;
       writePutRow(words, body + i * PUT_ROW_WORDS, block, block.lengthBytes, tokensPerBlock, `blocks[${i}]`);
     }
     writePlaces(words, body + count * PUT_ROW_WORDS, blocks, region.sizeBytes, 'blocks');
-    const reader = outcomesReader(count);
-    return connection.ask(at, FRAME.putFrom, flags, this.#open.index, count, id, remaining.options(), reader);
+    const namespace = this.#open.index;
+    const pins = hints?.pin === true ? new PutPins(connection, namespace, blocks) : undefined;
+    const reader = {
+      ...outcomesReader(count),
+      ...(pins && { discard: (frame: Frame) => pins.giveBack(storedOf(frame, count)) }),
+    };
+    const asked = remaining.options();
+    const outcomes = await connection.ask(at, FRAME.putFrom, flags, namespace, count, id, asked, reader);
+    await pins?.pinExisting(outcomes, remaining);
+    return outcomes;
   }
 
   async reserve(
@@ -133,10 +156,10 @@ export class ClientNamespace implements BlockNamespace {
         fix: 'Release views and reservations, or give the node a larger arena',
       });
     }
-    return blocks.map(({ lengthBytes }, i) => {
+    return blocks.map(({ key, lengthBytes }, i) => {
       const row = rows.subarray(i * RESERVE_ROW_WORDS, (i + 1) * RESERVE_ROW_WORDS);
       if (row[RESERVE_ROW.status] !== RESERVE_STATUS.reserved) return undefined;
-      return new ArenaReservation(connection, row, lengthBytes);
+      return new ArenaReservation(connection, row, { namespace: this.#open.index, key, lengthBytes });
     });
   }
 

@@ -10,6 +10,7 @@ import {
 } from '@refill/interface';
 import type { NodeConnection } from './connection.ts';
 import type { Remaining } from './deadline.ts';
+import { PutPins } from './put-pins.ts';
 import { abortReserved, awaitStored, commitSlots, LATE, reserveRows } from './reservations.ts';
 
 export type Put = BlockInfo & { bytes: Uint8Array };
@@ -33,9 +34,11 @@ export async function putPieces(
   blocks: readonly Put[],
   tokensPerBlock: number,
   remaining: Remaining,
-  durability: PutOptions['durability'],
+  put: PutOptions | undefined,
 ): Promise<PutOutcome[]> {
+  const { durability } = put ?? {};
   const outcomes = new Array<PutOutcome>(blocks.length).fill(LATE);
+  const pins = put?.pin === true ? new PutPins(connection, namespace, blocks) : undefined;
   let indexes = Uint32Array.from(blocks.keys());
   let lanes = LANES;
   while (indexes.length > 0) {
@@ -48,11 +51,12 @@ export async function putPieces(
     indexes = Uint32Array.from(withoutRoom);
     lanes = 1;
   }
+  await pins?.pinExisting(outcomes, remaining);
   return outcomes;
 
   async function putPiece(piece: Uint32Array, withoutRoom: number[]): Promise<void> {
-    const put = Array.from(piece, (index) => blocks[index]!);
-    const rows = await reserved(put);
+    const puts = Array.from(piece, (index) => blocks[index]!);
+    const rows = await reserved(puts);
     if (rows === undefined) return;
     const slots = new Uint32Array(piece.length);
     const slotIndexes = new Uint32Array(piece.length);
@@ -71,7 +75,7 @@ export async function putPieces(
           outcomes[index] = 'noRoom';
           withoutRoom.push(index);
         } else {
-          const { bytes } = put[i]!;
+          const { bytes } = puts[i]!;
           const { [row + RESERVE_ROW.pane]: pane, [row + RESERVE_ROW.offsetBytes]: offset } = rows;
           connection.arena.write(pane!, offset!, bytes.length).set(bytes);
           slotIndexes[count] = index;
@@ -83,7 +87,9 @@ export async function putPieces(
       throw error;
     }
     if (count > 0) {
-      const committed = await commitSlots(connection, slots, count, { ...remaining.options(), durability });
+      const unpin = (stored: readonly number[]): void => pins?.giveBack(stored.map((i) => slotIndexes[i]!));
+      const options = { ...put, ...remaining.options() };
+      const committed = await commitSlots(connection, slots, count, options, unpin);
       for (let i = 0; i < count; i++) outcomes[slotIndexes[i]!] = committed[i]!;
     }
     // What somebody else put to memory is not yet what this put promises.
@@ -94,13 +100,13 @@ export async function putPieces(
   }
 
   /** Rows, or `undefined` when the node did not answer in time: those blocks are late. */
-  async function reserved(put: Put[]): Promise<Uint32Array | undefined> {
+  async function reserved(puts: Put[]): Promise<Uint32Array | undefined> {
     try {
       return await reserveRows(
         connection,
         namespace,
-        put,
-        (i) => put[i]!.bytes.length,
+        puts,
+        (i) => puts[i]!.bytes.length,
         tokensPerBlock,
         remaining.options(),
       );

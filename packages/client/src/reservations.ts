@@ -5,9 +5,13 @@ import {
   FRAME_FLAG,
   FRAME_HEADER_WORDS,
   type Frame,
+  hintBytes,
+  hintsOf,
   KEY_BYTES,
+  type Key,
   PUT_ROW_WORDS,
   PUT_STATUS,
+  type PutHints,
   type PutOptions,
   type PutOutcome,
   RESERVE_ROW,
@@ -15,6 +19,7 @@ import {
   RESERVE_STATUS,
   RefillError,
   type Reservation,
+  writeHints,
 } from '@refill/interface';
 import { isShared, type Keys, keyCount, writeKeys, writePutRow } from './arguments.ts';
 import type { NodeConnection } from './connection.ts';
@@ -61,11 +66,43 @@ export function commitSlots(
   slots: Uint32Array,
   count: number,
   options: PutOptions | undefined,
+  unpin?: (stored: readonly number[]) => void,
 ): Promise<PutOutcome[]> {
-  const flags = isShared(options) ? FRAME_FLAG.shared : 0;
-  const at = connection.writer.begin(count * 4);
-  connection.writer.words.set(slots.subarray(0, count), at + FRAME_HEADER_WORDS);
-  return connection.ask(at, FRAME.commit, flags, 0, count, 0, options, outcomesReader(count));
+  const hints = hintsOf(options);
+  const head = hintBytes(hints);
+  const at = connection.writer.begin(head + count * 4);
+  const { words } = connection.writer;
+  if (hints !== undefined) writeHints(words, at + FRAME_HEADER_WORDS, hints);
+  words.set(slots.subarray(0, count), at + FRAME_HEADER_WORDS + head / 4);
+  const discard = (frame: Frame): void => unpin?.(storedOf(frame, count));
+  const reader = { ...outcomesReader(count), ...(hints?.pin === true && { discard }) };
+  return connection.ask(at, FRAME.commit, putFlags(options, hints), 0, count, 0, options, reader);
+}
+
+/** Flags of a frame that puts. */
+export function putFlags(options: PutOptions | undefined, hints: PutHints | undefined): number {
+  const durability = isShared(options) ? FRAME_FLAG.shared : 0;
+  return hints === undefined ? durability : durability | FRAME_FLAG.hinted;
+}
+
+/** Ends pins that a put made, or was to make, for nobody who waits any more. */
+export function unpinKeys(connection: NodeConnection, namespace: number, keys: Keys): void {
+  if (connection.lost !== undefined) return;
+  askKeys(connection, FRAME.unpin, namespace, keys, undefined).catch(() => undefined);
+}
+
+/** A request of a list of keys on this connection, answered by a count. */
+export function askKeys(
+  connection: NodeConnection,
+  type: number,
+  namespace: number,
+  keys: Keys,
+  options: CallOptions | undefined,
+): Promise<number> {
+  const count = keyCount(keys);
+  const at = connection.writer.begin(count * KEY_BYTES);
+  writeKeys(connection.writer.words, at + FRAME_HEADER_WORDS, keys, count);
+  return connection.ask(at, type, 0, namespace, count, 0, options, { read: (frame) => frame.count });
 }
 
 /** Waits for blocks that exist to become durable: `exists`, or `late`, or `failed` when they are not there any more. */
@@ -88,6 +125,12 @@ export function outcomesReader(count: number): { read(frame: Frame): PutOutcome[
   };
 }
 
+/** Indexes of the blocks that a reply calls stored. */
+export function storedOf(frame: Frame, count: number): number[] {
+  const statuses = Array.from(frame.body(0, count));
+  return [...statuses.keys()].filter((i) => statuses[i] === PUT_STATUS.stored);
+}
+
 export const LATE: PutOutcome = OUTCOMES[PUT_STATUS.late]!;
 
 /** Room for one block, held until it is committed, aborted or the connection goes. */
@@ -95,13 +138,21 @@ export class ArenaReservation implements Reservation {
   readonly #connection: NodeConnection;
   readonly #row: Uint32Array;
   readonly #lengthBytes: number;
+  readonly #namespace: number;
+  readonly #key: Key;
   #isOpen = true;
 
   /** `row` is a `RESERVE_ROW` of its own. */
-  constructor(connection: NodeConnection, row: Uint32Array, lengthBytes: number) {
+  constructor(
+    connection: NodeConnection,
+    row: Uint32Array,
+    block: { namespace: number; key: Key; lengthBytes: number },
+  ) {
     this.#connection = connection;
     this.#row = row;
-    this.#lengthBytes = lengthBytes;
+    this.#lengthBytes = block.lengthBytes;
+    this.#namespace = block.namespace;
+    this.#key = block.key;
     connection.arena.hold();
   }
 
@@ -114,7 +165,10 @@ export class ArenaReservation implements Reservation {
   async commit(options?: PutOptions): Promise<PutOutcome> {
     this.#check();
     const slots = this.#row.subarray(RESERVE_ROW.slot, RESERVE_ROW.slot + 1);
-    const committed = commitSlots(this.#connection, slots, 1, options);
+    const unpin = (stored: readonly number[]): void => {
+      if (stored.length > 0) unpinKeys(this.#connection, this.#namespace, [this.#key]);
+    };
+    const committed = commitSlots(this.#connection, slots, 1, options, unpin);
     this.#end();
     const [outcome] = await committed;
     return outcome!;

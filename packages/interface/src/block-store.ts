@@ -2,7 +2,8 @@ import type { AbortOptions } from '@libp2p/interface';
 import type { NamespacePolicy } from './directory.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { Key } from './key.ts';
-import type { NodeStatus } from './node.ts';
+import type { DrainStatus, NodeStatus } from './node.ts';
+import type { PutHints } from './put-hints.ts';
 import type { Durability } from './rows.ts';
 import type { BlockLookup, FillLease, NodeResidency, ReadAdvice, ReadExplanation } from './sharing.ts';
 
@@ -11,7 +12,7 @@ export interface CallOptions extends AbortOptions {
   deadlineMs?: number;
 }
 
-export interface PutOptions extends CallOptions {
+export interface PutOptions extends CallOptions, PutHints {
   /** `memory` (default): may be lost with the node, written behind. `shared`: survives any node and service. */
   durability?: Durability;
 }
@@ -181,5 +182,11 @@ export interface BlockStore extends AsyncDisposable {
     options?: CallOptions,
   ): Promise<Region>;
   status(options?: CallOptions): Promise<NodeStatus>;
+  /**
+   * The node leaves without losing anything: see `StoreNode.drain`. `hotBytes` (default 1 GiB, 0 for none) bounds what
+   * other nodes are asked to hold. Settles at the deadline at the latest, with `isComplete` false: ask again. Unless
+   * `stay`, the node ends once it is complete.
+   */
+  drain(options?: CallOptions & { hotBytes?: number; stay?: boolean }): Promise<DrainStatus>;
   close(): Promise<void>;
 }

@@ -75,6 +75,9 @@ export interface Cluster extends Startable {
     deadlineMs: number,
   ): Promise<NodeShare[]>;
 
+  /** Tells routers and other nodes to bring nothing new here: this node leaves. There is no way back but a restart. */
+  drain(): void;
+
   /** Notes that this node now holds a block in its DRAM, or no longer. Cheap; travels with the next heartbeat. */
   noteResident(namespace: number, keys: Uint32Array, at: number, isResident: boolean): void;
   /** Tells everything resident anew, after the service forgot: calls `note` for each. Set by the store. */

@@ -55,6 +55,8 @@ export const ERROR_CODES = {
   ERR_UNAUTHORIZED: 24,
   /** The metadata service cannot be reached. Reads go on from what is known; writes wait, then are refused. */
   ERR_METADATA_UNAVAILABLE: 25,
+  /** The node is leaving (`refill drain`) and takes no puts and no fill leases. Reads go on until it is gone. */
+  ERR_NODE_DRAINING: 26,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

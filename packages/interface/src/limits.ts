@@ -69,6 +69,19 @@ export const FILL_LIFE_MS_DEFAULT = 30_000;
 /** Longest life of a fill lease: a prefill of the longest prompts. */
 export const FILL_LIFE_MS_MAX = 120_000;
 
+/** Longest life that a put may ask for, 30 days: a cache whose blocks live longer has no use for a life. */
+export const PUT_TTL_MS_MAX: number = 30 * 24 * 3600 * 1000;
+
+/** Blocks of one node that have a life (`ttlMs`): some 100 bytes each. Beyond it the hint is not honoured. */
+export const TTL_BLOCKS_MAX: number = 1024 * 1024;
+
+/** Most nodes that shall have a block in DRAM: hotter ones spread by being read. */
+export const PUT_REPLICAS_MAX = 16;
+
+/** Most bytes of hot blocks that a leaving node asks others to hold. */
+export const HOT_BYTES_MAX: number = 16 * 1024 ** 4;
+export const HOT_BYTES_DEFAULT: number = 1024 ** 3;
+
 /** Most nodes that one `locate` names: a router chooses among few, and the answer stays small. */
 export const LOCATE_NODES_MAX = 64;
 export const LOCATE_NODES_DEFAULT = 16;
@@ -84,4 +97,5 @@ relate(BLOCK_BYTES_MAX <= PANE_BYTES, 'the largest block fits one pane');
 relate(KEYS_PER_CALL_MAX * 96 <= FRAME_BYTES_MAX, 'a full call of described keys fits a frame');
 relate(KEYS_PER_CALL_MAX <= FILLS_PER_NODE_MAX, 'one call may take a fill lease of every key');
 relate(FILL_LIFE_MS_DEFAULT <= FILL_LIFE_MS_MAX, 'the default life of a fill lease may be asked for');
+relate(PUT_TTL_MS_MAX < 2 ** 32, 'a life in milliseconds fits a word');
 relate(SEGMENT_BYTES_MAX / PAGE_BYTES < 2 ** 32, 'a page offset in a segment fits 32 bits');

@@ -2,6 +2,7 @@ import type { Startable } from '@libp2p/interface';
 import type { DirectoryStats, NamespacePolicy, NamespaceRecord } from './directory.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { IoCounters, IoReport } from './io.ts';
+import type { PutHints } from './put-hints.ts';
 import type { Durability } from './rows.ts';
 import type { NodeResidency, ReadExplanation, ReadSource } from './sharing.ts';
 
@@ -18,6 +19,14 @@ export interface StoreNode extends Startable {
   /** A session owns reservations, pins and regions; closing it returns them all. */
   openSession(): NodeSession;
   status(): NodeStatus;
+  /**
+   * Leaves without losing anything: no more puts and fill leases; what was put is stored; other nodes are asked to hold
+   * the hottest blocks, at most `hotBytes`. Settles when all of it is done or at the deadline; asked again it goes on.
+   * Reads are answered on. Unless `stay`, `onDrained` is called once it is complete.
+   */
+  drain(options: { hotBytes: number; deadlineMs: number; stay?: boolean }): Promise<DrainStatus>;
+  /** Called when a drain is complete after which the node shall end. Set by whoever started it. */
+  onDrained: (() => void) | undefined;
 }
 
 /**
@@ -37,7 +46,7 @@ export interface NodeSession {
   /**
    * Makes reserved slots visible, all in one durability. Fills `PUT_STATUS` for each. With `shared` it settles when
    * the blocks are durable on the shared file system and in the index, or at the deadline. With `memory` it settles at
-   * once; write-behind carries the blocks to the shared file system later.
+   * once; write-behind carries the blocks to the shared file system later. Hints are of all the blocks.
    */
   commit(
     slots: Uint32Array,
@@ -45,7 +54,10 @@ export interface NodeSession {
     durability: Durability,
     deadlineMs: number,
     statuses: Uint32Array,
+    hints?: PutHints,
   ): void | Promise<void>;
+  /** Ends the pins that a `commit` with the hint `pin` made, of those slots that have one. */
+  unpinSlots(slots: Uint32Array, count: number): void;
   /**
    * Waits until blocks that exist are durable, and makes their write-behind hurry. Fills `PUT_STATUS` for each key:
    * `exists` once it is on the shared file system, `failed` when it is not there and nobody stores it (any more: put it
@@ -75,6 +87,7 @@ export interface NodeSession {
     durability: Durability,
     deadlineMs: number,
     statuses: Uint32Array,
+    hints?: PutHints,
   ): void | Promise<void>;
 
   /** Reads into the arena: fills `READ_ROW`s; every hit is pinned until `release`. */
@@ -247,10 +260,52 @@ export interface NodeStatus {
     compressibleBytes: number;
   };
   directory: DirectoryStats;
+  hints: HintCounters;
+  /** How far it has left; absent unless it is leaving. */
+  drain?: DrainStatus;
   /** Where blocks that are not in DRAM are read from, as measured; only those that were asked so far. */
   sources: ReadSource[];
   /** Absent for a node that is alone. */
   cluster?: ClusterStatus;
+}
+
+/** What became of the hints of puts, and of what other nodes asked this one to hold. Blocks, unless it says otherwise. */
+export interface HintCounters {
+  /** Pinned by a put; and those that would have exceeded the pins of a session. */
+  pinned: number;
+  pinsRefused: number;
+  /** That have a life now; whose life has ended; for which there was no room among those. */
+  withLife: number;
+  expired: number;
+  livesRefused: number;
+  /** That others were asked to hold; that they hold since; that were never asked for: no such node, or too much to do. */
+  offered: number;
+  placed: number;
+  unplaced: number;
+  /** That others asked this node to hold, those that it holds since, and those refused for want of memory. */
+  holdsAsked: number;
+  held: number;
+  holdsRefused: number;
+}
+
+/** How far a node is on its way out. */
+export interface DrainStatus {
+  phase: 'flushing' | 'handing' | 'done';
+  /** Everything was done: nothing of it is lost when the node ends. */
+  isComplete: boolean;
+  /** Not on the shared file system yet; only here after their store failed. */
+  backlogBytes: number;
+  unstoredBlocks: number;
+  /** Reservations of clients that are neither committed nor aborted. */
+  reservations: number;
+  /** Chosen to be handed over; held by others since; that nobody took. */
+  hotBlocks: number;
+  hotBytes: number;
+  heldBlocks: number;
+  heldBytes: number;
+  refusedBlocks: number;
+  /** Who took how much. */
+  holders: { node: string; blocks: number }[];
 }
 
 export interface ClusterStatus {

@@ -43,11 +43,11 @@ export const FRAME = {
   namespace: 2,
   /** `PUT_ROW`s. Reply: `RESERVE_ROW`s. */
   reserve: 3,
-  /** Slots. Reply: `PUT_STATUS` words. */
+  /** Hints with the flag `hinted`, then slots. Reply: `PUT_STATUS` words. */
   commit: 4,
   /** Slots. No reply. */
   abort: 5,
-  /** `PUT_ROW`s, then `REGION_ROW`s. Reply: `PUT_STATUS` words. */
+  /** Hints with the flag `hinted`, then `PUT_ROW`s, then `REGION_ROW`s. Reply: `PUT_STATUS` words. */
   putFrom: 6,
   /** Keys. Reply: `READ_ROW`s. */
   get: 7,
@@ -93,6 +93,8 @@ export const FRAME = {
   awaitFill: 27,
   /** Empty; lease in argument. No reply. */
   releaseFill: 28,
+  /** Most bytes of hot blocks to hand over (u64). Reply: JSON of `DrainStatus`, when it is done or at the deadline. */
+  drain: 29,
 } as const;
 export type FrameName = keyof typeof FRAME;
 
@@ -107,8 +109,12 @@ export const FRAME_FLAG = {
   token: 2,
   /** Error: the sender closes the connection after this frame. */
   fatal: 4,
+  /** `commit`, `putFrom`: the body begins with hints (`HINT`). */
+  hinted: 8,
+  /** `drain`: the node keeps running when it is drained, and answers reads. */
+  stay: 16,
 } as const;
-export const FRAME_FLAGS_KNOWN = 7;
+export const FRAME_FLAGS_KNOWN = 31;
 
 /** Length of the token under which a file descriptor is passed. */
 export const FD_TOKEN_BYTES = 16;

@@ -8,6 +8,7 @@ export {
 export { LevelEngine, type LevelEngineOptions } from './level-engine.ts';
 export { MemoryEngine } from './memory-engine.ts';
 export { METADATA_PROTOCOL } from './protocol/message.ts';
+export { askMembers } from './remote/ask-members.ts';
 export { controlChannel, localChannel } from './remote/channels.ts';
 export type { ClusterNode } from './remote/cluster-node.ts';
 export {

@@ -91,3 +91,29 @@ t.test('a ready block that may not go is parked and comes back', async (t) => {
   fifo.remove(0);
   t.equal(fifo.victim(every, 100), 1);
 });
+
+t.test('what is wanted no more leaves before all others, unless it is used after all', async (t) => {
+  const fifo = fifoOf(20);
+  fifo.insert(20, 1, 21, true);
+  fifo.insert(21, 1, 22, true);
+  fifo.touch(20);
+  const gone = [0, 1].map(() => {
+    const id = fifo.victim(every, 100);
+    fifo.remove(id);
+    return id;
+  });
+  t.same(gone, [21, 0], 'the one that was used goes like any other');
+});
+
+t.test('the hottest come first: by uses, then the newest', async (t) => {
+  const fifo = fifoOf(5);
+  for (const [id, uses] of [
+    [3, 3],
+    [1, 2],
+    [4, 2],
+  ] as const)
+    for (let i = 0; i < uses; i++) fifo.touch(id);
+  const order: number[] = [];
+  fifo.forEachHottest((id) => order.push(id) < 4);
+  t.same(order, [3, 4, 1, 2]);
+});

@@ -12,7 +12,7 @@ import { SERVICE_CARD } from './roles.ts';
 /** Where the metadata service is: as the configuration says, or as its card on the shared file system does. */
 export async function findService(
   metadata: string,
-  files: SmallFiles,
+  files: Pick<SmallFiles, 'readFile' | 'list'>,
   clusterId: string,
 ): Promise<PeerAddress> {
   if (metadata !== 'auto') {
@@ -41,7 +41,7 @@ const FIND_AGAIN_MS = 1_000;
 export async function serviceChannel(
   control: Pick<ControlNetwork, 'request'>,
   metadata: string,
-  files: SmallFiles,
+  files: Pick<SmallFiles, 'readFile' | 'list'>,
   clusterId: string,
   clock: Clock,
 ): Promise<ReturnType<typeof controlChannel>> {

@@ -1,11 +1,17 @@
 import { createReadStream } from 'node:fs';
-import { BLOCK_BYTES_MAX, type PutOutcome } from '@refill/interface';
+import {
+  BLOCK_BYTES_MAX,
+  PUT_REPLICAS_MAX,
+  PUT_TTL_MS_MAX,
+  type PutHints,
+  type PutOutcome,
+} from '@refill/interface';
 import { type Command, Option } from 'commander';
 import { addNamespaceFlags, openNamespace, parseKey } from '../block-options.ts';
 import { connectToNode } from '../connect.ts';
 import { EXIT, ExitError } from '../exit-codes.ts';
 import { fileError } from '../file-error.ts';
-import { addConfigFlags, CLIENT_FIELDS, configOf } from '../options.ts';
+import { addConfigFlags, CLIENT_FIELDS, configOf, timeFlag, wholeFlag } from '../options.ts';
 
 const HELP = `
 A key is 64 hexadecimal digits, or any text, which is hashed (SHA-256).
@@ -13,6 +19,7 @@ A key is 64 hexadecimal digits, or any text, which is hashed (SHA-256).
 Examples:
   refill put prompt-1 block.bin
   head -c 1M /dev/urandom | refill put prompt-2 --durability shared --parent prompt-1
+  refill put prompt-3 block.bin --ttl 10m --replicas 2 --node gpu-17
 
 Prints the outcome: stored, or exists (blocks are immutable: the first write wins).`;
 
@@ -26,11 +33,31 @@ export function addPut(program: Command): Command {
         .choices(['memory', 'shared'])
         .default('shared'),
     )
+    .option('--ttl <time>', 'the block is a miss after this and deleted: 500ms, 30s, 10m, 2h, 1d', ttlFlag)
+    .option(
+      '--replicas <n>',
+      'nodes that shall have it in memory, this one too',
+      wholeFlag(1, PUT_REPLICAS_MAX),
+    )
+    .option('--node <name>', 'a node that shall have it in memory too')
+    .addOption(
+      new Option(
+        '--tier <name>',
+        'dram: memory only; nvme: the local disk; shared: first to leave memory',
+      ).choices(['dram', 'nvme', 'shared']),
+    )
+    .option('--pin', 'keep it in memory while this command runs, which shows that there is room')
     .option('--json', 'one JSON object: key, outcome, bytes')
     .addHelpText('after', HELP)
     .action(put);
-  return addConfigFlags(addNamespaceFlags(command), CLIENT_FIELDS);
+  // `--node` is another one's name here: this command finds its node by root, state or socket.
+  return addConfigFlags(
+    addNamespaceFlags(command),
+    CLIENT_FIELDS.filter((name) => name !== 'node'),
+  );
 }
+
+const ttlFlag = timeFlag(1, PUT_TTL_MS_MAX);
 
 /** The bytes of a block: of a file or stream that is longer, and may never end, not much more is read. */
 async function read(file: string | undefined): Promise<Buffer> {
@@ -57,13 +84,20 @@ async function read(file: string | undefined): Promise<Buffer> {
 
 async function put(name: string, file: string | undefined, options: Record<string, unknown>): Promise<void> {
   const bytes = await read(file === '-' ? undefined : file);
-  await using store = await connectToNode(configOf(options).config);
+  const { node, ...own } = options;
+  await using store = await connectToNode(configOf(own).config);
   const namespace = await openNamespace(store, options);
   const key = parseKey(name);
   const parent = options.parent === undefined ? {} : { parent: parseKey(options.parent as string) };
-  const outcome: PutOutcome = await namespace.put({ key, ...parent }, bytes, {
-    durability: options.durability as 'memory' | 'shared',
-  });
+  const hints: PutHints = {
+    ttlMs: options.ttl as number | undefined,
+    replicas: options.replicas as number | undefined,
+    node: node as string | undefined,
+    tier: options.tier as PutHints['tier'],
+    pin: options.pin as boolean | undefined,
+  };
+  const durability = options.durability as 'memory' | 'shared';
+  const outcome: PutOutcome = await namespace.put({ key, ...parent }, bytes, { durability, ...hints });
   const hex = Buffer.from(key).toString('hex');
   process.stdout.write(
     `${options.json === true ? JSON.stringify({ key: hex, outcome, bytes: bytes.length }) : outcome}\n`,

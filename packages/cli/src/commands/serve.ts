@@ -8,7 +8,7 @@ import { untilStopped } from '../stop-signal.ts';
 
 const HELP = `
 Prints one line on standard output when clients can connect, logs on standard error, runs in the foreground.
-SIGTERM and SIGINT stop it: clients are told, write-behind is drained within --drain-ms; a second signal ends it at once.
+SIGTERM and SIGINT stop it, and so does \`refill drain\`, after which nothing is lost: clients are told, write-behind is drained within --drain-ms; a second signal ends it at once.
 
 Examples:
   refill serve --root /mnt/shared/refill
@@ -31,7 +31,8 @@ export function addServe(program: Command): Command {
       const { startConfigured } = await import('../node.ts');
       const node = await startConfigured(config);
       process.stdout.write(`${options.json === true ? readyJson(node) : readyLine(node)}\n`);
-      await untilStopped();
+      // Somebody may drain it instead, which ends it as well.
+      await Promise.race([untilStopped(), node.drained]);
       await node.stop();
     });
   return addConfigFlags(command, FIELD_NAMES);

@@ -58,7 +58,7 @@ async function start(options: Record<string, unknown>): Promise<void> {
     if (await replayFromOutside(node.socketPath, options, stopped)) return;
     if (options.once === true) return;
     say.write(`\nServing until stopped (Ctrl-C). Try: npx refill status --socket ${node.socketPath}\n`);
-    await stopped;
+    await Promise.race([stopped, node.drained]);
   } finally {
     await node.stop();
   }

@@ -55,6 +55,25 @@ function clusterRows(cluster: ClusterStatus | undefined): [string, string][] {
   ];
 }
 
+function hintRows({ hints, drain }: NodeStatus): [string, string][] {
+  const { pinned, withLife, expired, placed, offered, unplaced, held, holdsAsked } = hints;
+  const rows: [string, string][] = [];
+  if (drain !== undefined) {
+    rows.push([
+      'leaving',
+      `${drain.phase}, ${formatSize(drain.backlogBytes)} to be stored, ${count(drain.heldBlocks)} of ${count(drain.hotBlocks)} hot blocks held by others`,
+    ]);
+  }
+  if (pinned + withLife + expired + offered + unplaced > 0) {
+    rows.push([
+      'hints',
+      `${count(pinned)} pinned, ${count(withLife)} with a life, ${count(expired)} expired, ${count(placed)} of ${count(offered + unplaced)} copies placed`,
+    ]);
+  }
+  if (holdsAsked > 0) rows.push(['held for others', `${count(held)} of ${count(holdsAsked)} blocks`]);
+  return rows;
+}
+
 function statusTable(status: NodeStatus): string {
   const { io, arena, tiers, reads, writes, directory } = status;
   const tier = ({ hits, bytes, latency }: NodeStatus['tiers']['dram']): string =>
@@ -84,6 +103,7 @@ function statusTable(status: NodeStatus): string {
       ['shared', tier(tiers.shared)],
       ...status.sources.map((source): [string, string] => [`source ${source.name}`, sourceText(source)]),
       ...clusterRows(status.cluster),
+      ...hintRows(status),
       [
         'reads',
         `${count(reads.keys)} keys, ${count(reads.misses)} misses, ${count(reads.late)} late, ${count(reads.corrupt)} corrupt, ${count(reads.singleFlightJoins)} joined`,

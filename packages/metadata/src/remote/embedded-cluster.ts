@@ -48,6 +48,8 @@ class EmbeddedCluster implements Cluster {
     return this.members[slot - 1];
   }
 
+  drain(): void {}
+
   async locate(): Promise<NodeShare[]> {
     return [];
   }

@@ -25,6 +25,10 @@ export const BLOCK_FLAG_BITS = {
   released: 8,
   /** Its store failed and it was promised to memory only: readable, evictable, tried again, replaced by a new put. */
   unstored: 16,
+  /** Put with the hint `tier: 'shared'`: once it may be evicted, it is the first to go. */
+  leaving: 32,
+  /** Put with the hint `tier: 'dram'`: clean without a copy elsewhere, and not tried to be stored. */
+  memoryOnly: 64,
 } as const;
 
 /** What is known of every resident block, by id of the key table, in flat columns: about 51 bytes a block. */

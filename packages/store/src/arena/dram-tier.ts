@@ -6,7 +6,7 @@ import { makeRoom } from './make-room.ts';
 import { OWNER_NONE } from './slot-allocator.ts';
 
 const { free, reserved, dirty, clean, loading, quarantined } = BLOCK_STATE;
-const { linked, stored, storing, released, unstored } = BLOCK_FLAG_BITS;
+const { linked, stored, storing, released, unstored, leaving, memoryOnly } = BLOCK_FLAG_BITS;
 
 /** Blocks in the arena and the life of each: `docs/internals/arena.md` has the table of its states. */
 export class DramTier extends HeldBlocks {
@@ -109,11 +109,35 @@ export class DramTier extends HeldBlocks {
     this.giveBack(id);
   }
 
-  /** An unstored block is to be stored once more: dirty again, and borrowed until `settleStore`. */
+  /** The block is to leave first once it may be evicted: set before that. */
+  setLeaving(id: number): void {
+    this.columns.flags[id]! |= leaving;
+  }
+
+  /** A block that was just committed is not to be stored: evictable now. Keeps its note, for `retryStore`. */
+  keepInMemory(id: number): void {
+    const { columns } = this;
+    invariant(
+      columns.state[id] === dirty && this.isLinked(id),
+      'only a dirty block is kept from being stored',
+    );
+    columns.state[id] = clean;
+    columns.flags[id]! |= memoryOnly;
+    this.admit(id);
+    this.giveBack(id);
+  }
+
+  /** Whether nobody stores the block, as its put asked for. */
+  isMemoryOnly(id: number): boolean {
+    return (this.columns.flags[id]! & memoryOnly) !== 0;
+  }
+
+  /** An unstored block is to be stored (once more): dirty again, and borrowed until `settleStore`. */
   retryStore(id: number): void {
     const { columns } = this;
     invariant(columns.state[id] === clean && this.isLinked(id), 'only a clean block is stored again');
     this.#setUnstored(id, false);
+    columns.flags[id]! &= ~memoryOnly;
     this.fifo.remove(id);
     columns.state[id] = dirty;
     columns.borrows[id]!++;
@@ -250,6 +274,14 @@ export class DramTier extends HeldBlocks {
   endCopy(id: number): void {
     if (this.isLinked(id)) this.fifo.ready(id);
     this.giveBack(id);
+  }
+
+  /** Calls `visit` for stored blocks, hottest first, until it answers false. Walks queues: not for a hot path. */
+  forEachHottest(visit: (id: number) => boolean): void {
+    this.fifo.forEachHottest((id) => {
+      const isStored = (this.columns.flags[id]! & (linked | stored)) === (linked | stored);
+      return !isStored || !this.isReadable(id) || visit(id);
+    });
   }
 
   /** Calls `visit` for every readable block that its key leads to. Walks a column. */

@@ -6,7 +6,7 @@ import { PutNotes } from './put-notes.ts';
 import { S3Fifo } from './s3-fifo.ts';
 
 const { free, dirty, clean, quarantined } = BLOCK_STATE;
-const { linked } = BLOCK_FLAG_BITS;
+const { linked, leaving } = BLOCK_FLAG_BITS;
 
 /**
  * Who holds which block. A block is an id of the key table, which is also its slot's handle. An id lives until its key
@@ -178,7 +178,8 @@ export class HeldBlocks {
 
   /** The block may be evicted from now on, once nobody holds it. */
   protected admit(id: number): void {
-    this.fifo.insert(id, this.columns.units[id]!, this.#fingerprintOf(id));
+    const isLeaving = (this.columns.flags[id]! & leaving) !== 0;
+    this.fifo.insert(id, this.columns.units[id]!, this.#fingerprintOf(id), isLeaving);
   }
 
   #fingerprintOf(id: number): number {

@@ -1,10 +1,12 @@
-import { PUT_ROW_WORDS } from '@refill/interface';
+import { PUT_ROW_WORDS, type PutHints } from '@refill/interface';
 
 /** What puts said about blocks that are not stored yet (`PUT_ROW`): needed until then, so kept apart from the columns. */
 export class PutNotes {
   #rows = new Uint32Array(64 * PUT_ROW_WORDS);
   #end = 0;
   readonly #free: number[] = [];
+  /** Hints that are to be honoured once their block is stored. */
+  readonly #hints = new Map<number, PutHints>();
 
   /** The rows; row `note` starts at word `note * PUT_ROW_WORDS`. Moves when notes are added. */
   get rows(): Uint32Array {
@@ -29,7 +31,16 @@ export class PutNotes {
     return note;
   }
 
+  setHints(note: number, hints: PutHints): void {
+    this.#hints.set(note, hints);
+  }
+
+  hintsOf(note: number): PutHints | undefined {
+    return this.#hints.size === 0 ? undefined : this.#hints.get(note);
+  }
+
   remove(note: number): void {
+    this.#hints.delete(note);
     this.#free.push(note);
   }
 }

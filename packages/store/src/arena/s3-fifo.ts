@@ -2,8 +2,8 @@ import { invariant } from '@refill/interface';
 import { Ghost } from './ghost.ts';
 
 const NONE = -1;
-const QUEUE = { none: 0, small: 1, main: 2, parked: 3, ready: 4 } as const;
-const QUEUES = 5;
+const QUEUE = { none: 0, small: 1, main: 2, parked: 3, ready: 4, leaving: 5 } as const;
+const QUEUES = 6;
 const FREQUENCY_MAX = 3;
 /** Share of the arena for blocks not seen again yet. */
 const SMALL_SHARE = 0.1;
@@ -15,6 +15,7 @@ const SMALL_SHARE = 0.1;
  * and its owner puts it back when that ends, so that nothing is passed over twice for the same reason.
  * Where blocks are copied to a lower tier before they go, the order is run ahead (`advance`): its victims are copied,
  * then wait as `ready`, and go first; one that was used meanwhile goes round again.
+ * Those that were said to be wanted no more leave before all others, unless they are used after all.
  */
 export class S3Fifo {
   readonly #ghost: Ghost;
@@ -48,12 +49,16 @@ export class S3Fifo {
     this.#fingerprint = copyInto(new Uint32Array(capacity), this.#fingerprint);
   }
 
-  /** Takes a block in. `fingerprint` stands for its key after it is gone. */
-  insert(id: number, units: number, fingerprint: number): void {
+  /** Takes a block in. `fingerprint` stands for its key after it is gone; one that `isLeaving` goes before others. */
+  insert(id: number, units: number, fingerprint: number, isLeaving = false): void {
     invariant(this.#queue[id] === QUEUE.none, 'a block is in one queue');
     this.#units[id] = units;
     this.#fingerprint[id] = fingerprint;
     this.#frequency[id] = 0;
+    if (isLeaving) {
+      this.#push(QUEUE.leaving, id);
+      return;
+    }
     const reach =
       this.#count[QUEUE.main]! +
       this.#count[QUEUE.small]! +
@@ -123,10 +128,12 @@ export class S3Fifo {
   /** As `victim`, passing over what is ready already. */
   advance(isEvictable: (id: number) => boolean, stepsMax: number): number {
     for (let step = 0; step < stepsMax; step++) {
+      const isLeaving = this.#count[QUEUE.leaving]! > 0;
       const fromSmall =
+        !isLeaving &&
         this.#count[QUEUE.small]! > 0 &&
         (this.#unitsIn[QUEUE.small]! > this.#smallUnitsMax || this.#count[QUEUE.main] === 0);
-      const queue = fromSmall ? QUEUE.small : QUEUE.main;
+      const queue = isLeaving ? QUEUE.leaving : fromSmall ? QUEUE.small : QUEUE.main;
       const id = this.#oldest[queue]!;
       if (id === NONE) return NONE;
       if (!isEvictable(id)) {
@@ -146,6 +153,20 @@ export class S3Fifo {
       }
     }
     return NONE;
+  }
+
+  /**
+   * Calls `visit` for blocks, hottest first, until it answers false: by uses, and among equals those seen again before
+   * newcomers, newest first. Walks the queues once for each number of uses: not for a hot path.
+   */
+  forEachHottest(visit: (id: number) => boolean): void {
+    for (let frequency = FREQUENCY_MAX; frequency >= 0; frequency--) {
+      for (const queue of [QUEUE.parked, QUEUE.main, QUEUE.small]) {
+        for (let id = this.#newest[queue]!; id !== NONE; id = this.#previous[id]!) {
+          if (this.#frequency[id] === frequency && !visit(id)) return;
+        }
+      }
+    }
   }
 
   #push(queue: number, id: number): void {

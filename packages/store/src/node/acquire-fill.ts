@@ -9,6 +9,7 @@ import {
   RefillError,
 } from '@refill/interface';
 import { checkDeadline, checkKeys, checkRows } from './arguments.ts';
+import { checkTakesPuts } from './drain.ts';
 import { gatherMisses } from './find-misses.ts';
 import { isInDram, markPresent } from './presence.ts';
 import { checkNamespace, checkOpen, type SessionState } from './session-state.ts';
@@ -44,6 +45,8 @@ export async function acquireFill(
     );
   }
   const { core } = state;
+  // Whoever holds one puts the block.
+  checkTakesPuts(core);
   const deadlineAtMs = core.clock.nowMs() + deadlineMs;
   const life = lifeMs === 0 ? FILL_LIFE_MS_DEFAULT : lifeMs;
   checkRoom(state);

@@ -8,7 +8,7 @@ import { checkNamespace, checkOpen, type SessionState } from './session-state.ts
 /** How often somebody else's reservation is looked at: its commit or abort tells nobody. */
 const RESERVED_POLL_MS = 5;
 
-const { unstored } = BLOCK_FLAG_BITS;
+const { unstored, memoryOnly } = BLOCK_FLAG_BITS;
 
 /** Whether the block of an id is durable: `RESERVE_EXISTS`. */
 export function existsAs(core: NodeCore, id: number): number {
@@ -16,7 +16,7 @@ export function existsAs(core: NodeCore, id: number): number {
   const isUnstored =
     state === BLOCK_STATE.reserved ||
     state === BLOCK_STATE.dirty ||
-    (core.tier.columns.flags[id]! & unstored) !== 0;
+    (core.tier.columns.flags[id]! & (unstored | memoryOnly)) !== 0;
   return isUnstored ? RESERVE_EXISTS.unstored : RESERVE_EXISTS.stored;
 }
 
@@ -47,6 +47,11 @@ async function wait(
   statuses: Uint32Array,
 ): Promise<void> {
   const { tier, behind, clock, directory } = state.core;
+  for (let i = 0; i < count; i++) {
+    const id = tier.find(namespace, keys, i * KEY_WORDS);
+    // Put for memory only, and now somebody wants it durable.
+    if (id >= 0 && tier.isMemoryOnly(id)) behind.storeAfterAll(id);
+  }
   for (;;) {
     let [underWay, reserved] = [false, false];
     for (let i = 0; i < count; i++) {

@@ -1,6 +1,7 @@
-import { type Durability, PUT_STATUS, RefillError } from '@refill/interface';
+import { type Durability, PUT_STATUS, type PutHints, RefillError } from '@refill/interface';
 import { checkCount, checkDeadline, checkDurability, checkRows } from './arguments.ts';
 import { doneBy } from './deadline.ts';
+import { checkHints, honour, unpinSlots } from './put-hints.ts';
 import { checkOpen, type SessionState } from './session-state.ts';
 
 /**
@@ -14,6 +15,7 @@ export function commit(
   durability: Durability,
   deadlineMs: number,
   statuses: Uint32Array,
+  hints?: PutHints,
 ): void | Promise<void> {
   checkOpen(state);
   checkCount(count);
@@ -21,8 +23,9 @@ export function commit(
   checkRows('statuses', statuses, count, 1);
   checkDurability(durability);
   checkDeadline(deadlineMs);
+  const checked = checkHints(hints, durability);
   takeReservations(state, slots, count);
-  return commitTaken(state, slots, count, durability, deadlineMs, statuses);
+  return commitTaken(state, slots, count, durability, deadlineMs, statuses, checked);
 }
 
 /** Takes reservations out of the session's bag, all or none: a slot named twice is not held the second time. */
@@ -45,21 +48,32 @@ export function commitTaken(
   durability: Durability,
   deadlineMs: number,
   statuses: Uint32Array,
+  hints: PutHints | undefined,
 ): void | Promise<void> {
   const { tier, behind, clock } = state.core;
   if (count === 0) return;
   for (let i = 0; i < count; i++) {
     tier.commit(slots[i]!);
     statuses[i] = PUT_STATUS.stored;
-    if (durability === 'memory') behind.add(slots[i]!);
+    const isToBeStored = honour(state, slots[i]!, hints);
+    if (!isToBeStored) tier.keepInMemory(slots[i]!);
+    else if (durability === 'memory') behind.add(slots[i]!);
   }
   if (durability === 'memory') return;
   // Outcomes go to an array of our own: the caller's may be gone when they come after the deadline.
   const outcomes = new Uint32Array(count).fill(PUT_STATUS.late);
-  const work = behind.storeNow(Int32Array.from(slots).subarray(0, count), count, outcomes);
+  const ids = Int32Array.from(slots).subarray(0, count);
+  const stored = behind.storeNow(ids, count, outcomes);
+  const work = hints?.pin === true ? stored.then(() => unpinLost(state, ids, outcomes)) : stored;
   return doneBy(clock, clock.nowMs() + deadlineMs, work).then(() => {
     statuses.set(outcomes);
   });
+}
+
+/** Pins that hold what no key leads to any more: the store failed, or another node's block was first. */
+function unpinLost(state: SessionState, ids: Int32Array, outcomes: Uint32Array): void {
+  const lost = Uint32Array.from(ids.filter((_, i) => outcomes[i] !== PUT_STATUS.stored));
+  unpinSlots(state, lost, lost.length);
 }
 
 /** Gives reservations back; what was written is forgotten. */

@@ -23,6 +23,7 @@ export async function deleteBlocks(
   checkNamespace(state, namespace);
   if (count === 0) return 0;
   const { clock, log } = state.core;
+  for (let i = 0; i < count; i++) state.core.expiry.forget(namespace, keys, i * KEY_WORDS);
   // A copy: the work goes on past the deadline, the caller's array is lent only until then.
   const work = bury(state.core, namespace, keys.slice(0, count * KEY_WORDS), count);
   work.catch((error) => log.error('deletion of %d keys failed: %s', count, error));
@@ -35,7 +36,20 @@ export async function deleteBlocks(
   return work;
 }
 
-async function bury(core: NodeCore, namespace: number, keys: Uint32Array, count: number): Promise<number> {
+export interface BuryOptions {
+  /** Waits for stores in flight in any case: the blocks were taken out of DRAM before, where that can be seen. */
+  isAfterStores?: boolean;
+  /** Which of the keys the directory shall forget; default all. */
+  choose?: () => Promise<{ keys: Uint32Array; count: number }>;
+}
+
+export async function bury(
+  core: NodeCore,
+  namespace: number,
+  keys: Uint32Array,
+  count: number,
+  { isAfterStores = false, choose }: BuryOptions = {},
+): Promise<number> {
   core.deletions++;
   try {
     const { tier } = core;
@@ -56,13 +70,15 @@ async function bury(core: NodeCore, namespace: number, keys: Uint32Array, count:
       }
       tier.drop(id);
     }
-    if (isStoring) await core.behind.landed();
+    if (isStoring || isAfterStores) await core.behind.landed();
     for (const id of storing) {
       if ((tier.columns.flags[id]! & BLOCK_FLAG_BITS.stored) === 0) onlyHere++;
       tier.giveBack(id);
     }
-    const removed = await core.sharedTier.remove(namespace, keys, count);
-    core.nvme?.remove(namespace, keys, count);
+    const chosen = choose === undefined ? { keys, count } : await choose();
+    const isAny = chosen.count > 0;
+    const removed = isAny ? await core.sharedTier.remove(namespace, chosen.keys, chosen.count) : 0;
+    if (isAny) core.nvme?.remove(namespace, chosen.keys, chosen.count);
     for (let i = 0; i < count; i++) {
       const id = tier.find(namespace, keys, i * KEY_WORDS);
       // What was put meanwhile is not what this call was to delete.

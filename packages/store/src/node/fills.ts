@@ -47,6 +47,11 @@ export class Fills {
     return this.#lastHolder;
   }
 
+  /** Everybody who holds anything. */
+  holders(): number[] {
+    return [...this.#byHolder.keys()];
+  }
+
   /** Whether a holder holds anything. */
   holds(holder: number): boolean {
     return this.#byHolder.has(holder);

@@ -6,6 +6,7 @@ import type {
   Cluster,
   ControlNetwork,
   Directory,
+  HintCounters,
   PeerTransport,
   RemovedKeys,
 } from '@refill/interface';
@@ -20,9 +21,13 @@ import type { ReadSources } from '../source/read-sources.ts';
 import type { SpareSlots } from '../source/spare-slots.ts';
 import type { Demotion } from './demotion.ts';
 import type { DirectReads } from './direct-reads.ts';
+import type { Drain } from './drain.ts';
+import type { Expiry } from './expiry.ts';
 import type { Fills } from './fills.ts';
 import type { Histogram } from './histogram.ts';
+import type { NodeDirectory } from './live-directory.ts';
 import type { LoadBlocks } from './load-blocks.ts';
+import type { Placement } from './placement.ts';
 import type { WriteBehind } from './write-behind.ts';
 
 /** What a store node is made of. Engine and directory are started before the node and stopped after it. */
@@ -93,7 +98,10 @@ export interface NodeCounters {
 }
 
 /** Everything that the steps of a call share. */
-export interface NodeCore extends NodeComponents {
+export interface NodeCore extends Omit<NodeComponents, 'directory'> {
+  /** Without the blocks whose life has ended; and with them. */
+  readonly directory: NodeDirectory;
+  readonly allOfDirectory: NodeDirectory;
   readonly options: CompleteNodeOptions;
   readonly tier: DramTier;
   readonly loads: LoadBlocks;
@@ -105,6 +113,15 @@ export interface NodeCore extends NodeComponents {
   readonly behind: WriteBehind;
   /** Copies blocks to the local disk, where there is one. */
   readonly demotion: Demotion | undefined;
+  /** Lives of blocks. */
+  readonly expiry: Expiry;
+  /** Asks other members to hold blocks. */
+  readonly placement: Placement;
+  readonly drain: Drain;
+  /** This node leaves, and takes nothing new. */
+  draining: boolean;
+  /** Those of `NodeStatus` that nobody else counts. */
+  readonly hintCounters: Omit<HintCounters, 'withLife' | 'expired' | 'livesRefused'>;
   readonly regions: Regions;
   /** Blocks that are being read straight into a region. */
   readonly direct: DirectReads;

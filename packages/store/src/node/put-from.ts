@@ -6,6 +6,7 @@ import {
   PUT_ROW,
   PUT_ROW_WORDS,
   PUT_STATUS,
+  type PutHints,
   REGION_ROW,
   REGION_ROW_WORDS,
   RESERVE_ROW,
@@ -30,6 +31,8 @@ import {
 } from './arguments.ts';
 import { awaitStored } from './await-stored.ts';
 import { commitTaken } from './commit.ts';
+import { checkTakesPuts } from './drain.ts';
+import { checkHints, setLife, wantsOthers } from './put-hints.ts';
 import { keysOfPuts, reserve } from './reserve.ts';
 import { checkNamespace, checkOpen, type SessionState } from './session-state.ts';
 
@@ -48,8 +51,10 @@ export function putFrom(
   durability: Durability,
   deadlineMs: number,
   statuses: Uint32Array,
+  hints?: PutHints,
 ): void | Promise<void> {
   checkOpen(state);
+  checkTakesPuts(state.core);
   checkPuts(puts, count);
   checkRows('statuses', statuses, count, 1);
   checkDurability(durability);
@@ -57,6 +62,7 @@ export function putFrom(
   checkNamespace(state, namespace);
   const region = state.core.regions.get(state.number, regionId);
   checkPlaces(places, count, region.sizeBytes);
+  const checked = checkHints(hints, durability);
   const direct: number[] = [];
   const copied: number[] = [];
   for (let i = 0; i < count; i++) {
@@ -68,11 +74,14 @@ export function putFrom(
         `places[${i}].lengthBytes must be at least puts[${i}].lengthBytes, ${lengthBytes}, got ${room}`,
       );
     }
-    if (durability === 'shared' && isDirectPlace(places, i, lengthBytes)) direct.push(i);
+    // A block that is to be pinned has to be in DRAM.
+    const mayBeDirect = durability === 'shared' && checked?.pin !== true;
+    if (mayBeDirect && isDirectPlace(places, i, lengthBytes)) direct.push(i);
     else copied.push(i);
   }
   if (count === 0) return;
-  return run(state, namespace, region, puts, places, direct, copied, durability, deadlineMs, statuses);
+  const ways = { direct, copied };
+  return run(state, namespace, region, puts, places, ways, durability, deadlineMs, statuses, checked);
 }
 
 async function run(
@@ -81,11 +90,11 @@ async function run(
   region: Region,
   puts: Uint32Array,
   places: Uint32Array,
-  direct: readonly number[],
-  copied: readonly number[],
+  { direct, copied }: { direct: readonly number[]; copied: readonly number[] },
   durability: Durability,
   deadlineMs: number,
   statuses: Uint32Array,
+  hints: PutHints | undefined,
 ): Promise<void> {
   const { regions, clock } = state.core;
   const deadlineAtMs = clock.nowMs() + deadlineMs;
@@ -93,8 +102,8 @@ async function run(
   try {
     // Both settle before the region is let go, also when one of them fails.
     const ways = await Promise.allSettled([
-      writeDirect(state, namespace, region, puts, places, direct, statuses),
-      copyIn(state, namespace, region, puts, places, copied, durability, deadlineAtMs, statuses),
+      writeDirect(state, namespace, region, puts, places, direct, statuses, hints),
+      copyIn(state, namespace, region, puts, places, copied, durability, deadlineAtMs, statuses, hints),
     ]);
     for (const way of ways) if (way.status === 'rejected') throw way.reason;
     if (durability === 'shared') {
@@ -132,6 +141,7 @@ async function writeDirect(
   places: Uint32Array,
   direct: readonly number[],
   statuses: Uint32Array,
+  hints: PutHints | undefined,
 ): Promise<void> {
   if (direct.length === 0) return;
   const { core } = state;
@@ -165,7 +175,13 @@ async function writeDirect(
       statuses[positions[i]!] === PUT_STATUS.stored || statuses[positions[i]!] === PUT_STATUS.exists;
     // It never was in DRAM, which would have told.
     if (isThere) core.fills.arrived(namespace, rows, i * STORE_ROW_WORDS + STORE_ROW.key);
+    if (statuses[positions[i]!] !== PUT_STATUS.stored) continue;
+    setLife(core, namespace, rows, i * STORE_ROW_WORDS + STORE_ROW.key, hints);
+    if (hints !== undefined && wantsOthers(hints)) {
+      core.placement.storedKey(namespace, rows, i * STORE_ROW_WORDS + STORE_ROW.key, hints);
+    }
   }
+  core.placement.send();
 }
 
 async function copyIn(
@@ -178,6 +194,7 @@ async function copyIn(
   durability: Durability,
   deadlineAtMs: number,
   statuses: Uint32Array,
+  hints: PutHints | undefined,
 ): Promise<void> {
   if (copied.length === 0) return;
   const { tier, clock, regions } = state.core;
@@ -235,7 +252,7 @@ async function copyIn(
   }
   checkOpen(state);
   const outcomes = new Uint32Array(ready.length);
-  await commitTaken(state, ready, ready.length, durability, remainingMs(), outcomes);
+  await commitTaken(state, ready, ready.length, durability, remainingMs(), outcomes, hints);
   for (let i = 0; i < ready.length; i++) statuses[positions[i]!] = outcomes[i]!;
 }
 

@@ -16,7 +16,12 @@ import { copyWords } from '../fill-rows.ts';
 import { checkPuts, checkRows } from './arguments.ts';
 import { existsAs } from './await-stored.ts';
 import { doneBy } from './deadline.ts';
+import { checkTakesPuts } from './drain.ts';
+import type { NodeCore } from './node-parts.ts';
 import { checkNamespace, checkOpen, type SessionState } from './session-state.ts';
+
+/** How often a deletion that has not begun yet is looked for. */
+const BURIAL_POLL_MS = 20;
 
 /**
  * First half of a put: takes the key and a slot for each block that is in no tier. When the arena is full of blocks
@@ -30,14 +35,22 @@ export function reserve(
   count: number,
   rows: Uint32Array,
   bag: Pins = state.reservations,
+  isAfterBurial = false,
 ): void | Promise<void> {
   checkOpen(state);
+  checkTakesPuts(state.core);
   checkPuts(puts, count);
   checkRows('rows', rows, count, RESERVE_ROW_WORDS);
   checkNamespace(state, namespace);
   checkReservationRoom(state, count);
   if (count === 0) return;
   const keys = keysOfPuts(puts, count);
+  if (state.core.expiry.hidesAny && !isAfterBurial) {
+    const buried = afterBurial(state.core, namespace, keys, count);
+    if (buried !== undefined) {
+      return buried.then(() => reserve(state, namespace, puts, count, rows, bag, true));
+    }
+  }
   const locations = new Uint32Array(count * LOCATION_ROW_WORDS);
   const waiting = state.core.directory.lookup(namespace, keys, count, locations);
   if (waiting !== undefined) {
@@ -48,6 +61,29 @@ export function reserve(
     });
   }
   return reserveFrom(state, namespace, puts, keys, locations, 0, count, rows, bag);
+}
+
+/** Waits, for a while, until blocks of these keys whose life has ended are deleted, so that a new put is the first. */
+function afterBurial(
+  core: NodeCore,
+  namespace: number,
+  keys: Uint32Array,
+  count: number,
+): Promise<void> | undefined {
+  const { clock, expiry, options } = core;
+  const hidesOne = (): boolean => {
+    for (let i = 0; i < count; i++) if (expiry.isHidden(namespace, keys, i * KEY_WORDS)) return true;
+    return false;
+  };
+  if (!hidesOne()) return undefined;
+  const deadlineAtMs = clock.nowMs() + options.reserveWaitMs;
+  const wait = async (): Promise<void> => {
+    while (hidesOne() && clock.nowMs() < deadlineAtMs) {
+      await doneBy(clock, deadlineAtMs, expiry.settled());
+      if (hidesOne()) await new Promise<void>((resolve) => clock.after(BURIAL_POLL_MS, resolve));
+    }
+  };
+  return wait();
 }
 
 /** Keys of put rows, packed as lookups take them. */

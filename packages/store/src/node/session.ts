@@ -7,6 +7,7 @@ import {
   type NamespaceRecord,
   type NodeResidency,
   type NodeSession,
+  type PutHints,
   type ReadExplanation,
   RefillError,
   type RegionId,
@@ -26,6 +27,7 @@ import { lookup } from './lookup.ts';
 import { prefetch } from './prefetch.ts';
 import { exists, matchPrefix } from './presence.ts';
 import { putFrom } from './put-from.ts';
+import { unpinSlots } from './put-hints.ts';
 import { reserve } from './reserve.ts';
 import { checkOpen, type SessionState } from './session-state.ts';
 
@@ -62,8 +64,13 @@ export class Session implements NodeSession {
     durability: Durability,
     deadlineMs: number,
     statuses: Uint32Array,
+    hints?: PutHints,
   ): void | Promise<void> {
-    return commit(this.#state, slots, count, durability, deadlineMs, statuses);
+    return commit(this.#state, slots, count, durability, deadlineMs, statuses, hints);
+  }
+
+  unpinSlots(slots: Uint32Array, count: number): void {
+    unpinSlots(this.#state, slots, count);
   }
 
   awaitStored(
@@ -89,8 +96,10 @@ export class Session implements NodeSession {
     durability: Durability,
     deadlineMs: number,
     statuses: Uint32Array,
+    hints?: PutHints,
   ): void | Promise<void> {
-    return putFrom(this.#state, namespace, region, puts, places, count, durability, deadlineMs, statuses);
+    const state = this.#state;
+    return putFrom(state, namespace, region, puts, places, count, durability, deadlineMs, statuses, hints);
   }
 
   get(

@@ -6,6 +6,7 @@ import type { NodeCore } from './node-parts.ts';
 export function statusOf(core: NodeCore, sessions: number, startedMs: number): NodeStatus {
   const { options, tier, io, counters, behind } = core;
   const shared = core.sharedTier.counters;
+  const drain = core.drain.status;
   return {
     nodeName: options.nodeName,
     clusterId: options.clusterId,
@@ -51,6 +52,13 @@ export function statusOf(core: NodeCore, sessions: number, startedMs: number): N
       compressibleBytes: shared.compressibleBytes,
     },
     directory: core.directory.stats,
+    hints: {
+      ...core.hintCounters,
+      withLife: core.expiry.size,
+      expired: core.expiry.expired,
+      livesRefused: core.expiry.refused,
+    },
+    ...(drain && { drain }),
     sources: core.sources.readings(),
     ...(core.cluster && { cluster: clusterOf(core.cluster) }),
   };

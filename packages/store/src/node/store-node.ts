@@ -1,6 +1,7 @@
 import {
   type BlockIO,
   DEADLINE_MS_DEFAULT,
+  type DrainStatus,
   KEYS_PER_CALL_MAX,
   KeyTable,
   type NodeSession,
@@ -10,6 +11,7 @@ import {
   SLOT_UNIT_BYTES,
   type StoreNode,
 } from '@refill/interface';
+import { BLOCK_STATE } from '../arena/block-columns.ts';
 import { DramTier } from '../arena/dram-tier.ts';
 import { Regions } from '../arena/regions.ts';
 import { namespaceFinder } from '../peer/namespace-finder.ts';
@@ -17,16 +19,22 @@ import { PeerService } from '../peer/peer-service.ts';
 import { ReadSources } from '../source/read-sources.ts';
 import { segmentSource } from '../source/segment-source.ts';
 import { SpareSlots } from '../source/spare-slots.ts';
+import { buryExpired } from './bury-expired.ts';
 import { doneBy } from './deadline.ts';
 import { Demotion } from './demotion.ts';
 import { DirectReads } from './direct-reads.ts';
+import { Drain } from './drain.ts';
+import { Expiry } from './expiry.ts';
 import { Fills } from './fills.ts';
 import { Histogram } from './histogram.ts';
+import { Holds } from './hold.ts';
 import { joinCluster } from './join-cluster.ts';
+import { LiveDirectory } from './live-directory.ts';
 import { LoadBlocks } from './load-blocks.ts';
 import type { CompleteNodeOptions, NodeComponents, NodeCore, NodeOptions } from './node-parts.ts';
+import { Placement } from './placement.ts';
 import { Session } from './session.ts';
-import { createSessionState } from './session-state.ts';
+import { createSessionState, type SessionState } from './session-state.ts';
 import { statusOf } from './status.ts';
 import { WriteBehind } from './write-behind.ts';
 
@@ -47,7 +55,7 @@ class Node implements StoreNode {
   readonly nodeName: string;
   readonly clusterId: string;
   readonly #core: NodeCore;
-  readonly #sessions = new Set<NodeSession>();
+  readonly #sessions = new Map<NodeSession, SessionState>();
   #nextSession = 1;
   #isOpen = false;
   #leave = (): void => {};
@@ -56,7 +64,11 @@ class Node implements StoreNode {
   constructor(components: NodeComponents, options: NodeOptions) {
     this.nodeName = options.nodeName;
     this.clusterId = options.clusterId;
-    this.#core = createCore(components, options);
+    this.#core = createCore(components, options, () => {
+      let reservations = 0;
+      for (const state of this.#sessions.values()) reservations += state.reservations.total;
+      return reservations;
+    });
     this.#startedMs = components.clock.nowMs();
   }
 
@@ -91,8 +103,9 @@ class Node implements StoreNode {
   async stop(): Promise<void> {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    const { behind, demotion, nvme, sharedTier, clock, options, log } = this.#core;
-    for (const session of [...this.#sessions]) session.close();
+    const { behind, demotion, nvme, sharedTier, clock, options, log, expiry } = this.#core;
+    for (const session of [...this.#sessions.keys()]) session.close();
+    expiry.stop();
     if (!(await doneBy(clock, clock.nowMs() + options.stopFlushMs, behind.drain()))) {
       log.error('stopped with %d bytes not stored', behind.backlogBytes);
     }
@@ -107,11 +120,25 @@ class Node implements StoreNode {
 
   openSession(): NodeSession {
     if (!this.#isOpen) throw new RefillError('ERR_NODE_CLOSED', `node ${this.nodeName} is not open`);
-    const session: NodeSession = new Session(createSessionState(this.#core, this.#nextSession++), () => {
+    const state = createSessionState(this.#core, this.#nextSession++);
+    const session: NodeSession = new Session(state, () => {
       this.#sessions.delete(session);
     });
-    this.#sessions.add(session);
+    this.#sessions.set(session, state);
     return session;
+  }
+
+  get onDrained(): (() => void) | undefined {
+    return this.#core.drain.onComplete;
+  }
+
+  set onDrained(callback: (() => void) | undefined) {
+    this.#core.drain.onComplete = callback;
+  }
+
+  async drain(options: { hotBytes: number; deadlineMs: number; stay?: boolean }): Promise<DrainStatus> {
+    if (!this.#isOpen) throw new RefillError('ERR_NODE_CLOSED', `node ${this.nodeName} is not open`);
+    return this.#core.drain.run(options);
   }
 
   status(): NodeStatus {
@@ -119,15 +146,33 @@ class Node implements StoreNode {
   }
 }
 
-function createCore(components: NodeComponents, options: NodeOptions): NodeCore {
+function createCore(components: NodeComponents, options: NodeOptions, reservations: () => number): NodeCore {
   const seed = components.chance.bytes(new Uint8Array(4));
   const hashSeed = new DataView(seed.buffer).getUint32(0);
   const tier = new DramTier(components.arena, hashSeed);
   const spares = new SpareSlots(components.arena.scratch);
   const regions = new Regions(components.io);
   const loadLatency = { nvme: new Histogram(), peer: new Histogram(), shared: new Histogram() };
+  const expiry: Expiry = new Expiry({
+    clock: components.clock,
+    seed: hashSeed,
+    log: components.log,
+    drop: (namespace, keys, at) => {
+      const id = tier.find(namespace, keys, at);
+      if (id >= 0 && tier.columns.state[id] !== BLOCK_STATE.reserved) tier.drop(id);
+    },
+    bury: (namespace, keys, count) => buryExpired(core, namespace, keys, count),
+  });
   const parts = {
     ...components,
+    directory: new LiveDirectory(components.directory, expiry),
+    allOfDirectory: components.directory,
+    expiry,
+    draining: false,
+    hintCounters: {
+      ...{ pinned: 0, pinsRefused: 0, offered: 0, placed: 0, unplaced: 0 },
+      ...{ holdsAsked: 0, held: 0, holdsRefused: 0 },
+    },
     options: completeOptions(options, tier),
     tier,
     spares,
@@ -163,14 +208,21 @@ function createCore(components: NodeComponents, options: NodeOptions): NodeCore 
     loads: LoadBlocks;
     behind: WriteBehind;
     demotion: Demotion | undefined;
+    placement: Placement;
+    drain: Drain;
   };
   core.loads = new LoadBlocks(core);
   core.behind = new WriteBehind(core);
   core.demotion = components.nvme && new Demotion(core, components.nvme);
+  core.placement = new Placement(core);
+  core.drain = new Drain({ core, reservations });
   if (components.peers !== undefined) {
     const { control, transport, options: bounds } = components.peers;
+    const holds = new Holds(core);
+    const namespaceOf = namespaceFinder(components.directory);
+    const hold: Holds['hold'] = (namespace, message) => holds.hold(namespace, message);
     // It registers itself with `control`.
-    new PeerService({ control, transport, tier, namespaceOf: namespaceFinder(components.directory) }, bounds);
+    new PeerService({ control, transport, tier, namespaceOf, hold }, bounds);
   }
   return core;
 }

@@ -72,6 +72,12 @@ export class WriteBehind {
     this.#send();
   }
 
+  /** Takes over a block that was kept in memory only, or whose store failed. */
+  storeAfterAll(id: number): void {
+    this.#core.tier.retryStore(id);
+    this.add(id);
+  }
+
   /** Stores blocks that were just committed with durability `shared`; fills a `PUT_STATUS` for each. */
   storeNow(ids: Int32Array, count: number, statuses: Uint32Array): Promise<void> {
     for (let i = 0; i < count; i++) this.#backlogBytes += this.#core.tier.columns.lengthBytes[ids[i]!]!;
@@ -113,10 +119,7 @@ export class WriteBehind {
       bytes += tier.columns.lengthBytes[id]!;
       return ids.push(id) < blocksMax && bytes < bytesMax;
     });
-    for (const id of ids) {
-      tier.retryStore(id);
-      this.add(id);
-    }
+    for (const id of ids) this.storeAfterAll(id);
   }
 
   #retryLater(): void {
@@ -227,9 +230,11 @@ export class WriteBehind {
         tier.columns.segment[id] = rows[row + STORE_ROW.segment]!;
         tier.columns.offsetPages[id] = rows[row + STORE_ROW.offsetPages]!;
         demotion?.stored(id);
+        this.#core.placement.stored(id);
       }
       tier.settleStore(id, isStored);
     }
+    this.#core.placement.send();
     if (behind) this.#groupsBehind--;
     this.#send();
     this.#retryLater();

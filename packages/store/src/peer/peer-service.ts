@@ -14,12 +14,15 @@ import { PeerBounds, type PeerBoundsOptions } from './peer-bounds.ts';
 import {
   decodeMessage,
   encodeGrant,
+  encodeHeld,
   GRANT_ROW,
   GRANT_ROW_WORDS,
   GRANT_STATUS,
   PEER_PROTOCOL,
   type PeerAsk,
   type PeerGrant,
+  type PeerHeld,
+  type PeerHold,
 } from './peer-messages.ts';
 
 /** What a receiver needs for a request of many large blocks, and memory that a dead one holds at most. */
@@ -40,6 +43,8 @@ export interface PeerServiceParts {
   tier: PeerTier;
   /** Index of the namespace with this id (16 bytes), where there is one. */
   namespaceOf(id: Uint8Array): number | undefined;
+  /** Reads blocks into DRAM because a member asks for it; never rejects. Default: refuses them all. */
+  hold?(namespace: number, hold: PeerHold): Promise<PeerHeld>;
 }
 
 export interface PeerServiceOptions extends Partial<PeerBoundsOptions> {
@@ -87,9 +92,10 @@ export class PeerService {
     return this.#bounds.pinnedBytes;
   }
 
-  #answer(from: PeerName, body: Uint8Array): Uint8Array {
+  #answer(from: PeerName, body: Uint8Array): Uint8Array | Promise<Uint8Array> {
     const message = decodeMessage(body);
     if (message.kind === 'ask') return encodeGrant(this.#grant(from, message));
+    if (message.kind === 'hold') return this.#hold(message);
     const name = nameOf(message.ticket);
     const held = this.#tickets.get(name);
     // One that is over already was not wrong to say so; another's is not his to end.
@@ -98,6 +104,14 @@ export class PeerService {
     }
     held?.end();
     return NOTHING;
+  }
+
+  async #hold(message: PeerHold): Promise<Uint8Array> {
+    const { hold, namespaceOf } = this.#parts;
+    const namespace = namespaceOf(message.namespaceId);
+    const none = { held: 0, refused: message.count, freeBytes: 0 };
+    if (hold === undefined || namespace === undefined) return encodeHeld(none);
+    return encodeHeld(await hold(namespace, message));
   }
 
   /** Pins and offers what is here, in the order asked for, as far as the bounds allow. */

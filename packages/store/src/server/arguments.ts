@@ -33,15 +33,15 @@ export function checkNamespace(connection: ServerConnection, frame: Frame): void
   );
 }
 
-/** Throws `ERR_PROTOCOL` unless the body is as long as `count` entries of `entryBytes` make it. */
-export function checkRows(frame: Frame, entryBytes: number): void {
+/** Throws `ERR_PROTOCOL` unless the body is as long as `count` entries of `entryBytes` behind `headBytes` make it. */
+export function checkRows(frame: Frame, entryBytes: number, headBytes = 0): void {
   if (frame.count > KEYS_PER_CALL_MAX) {
     throw new RefillError(
       'ERR_INVALID_ARGUMENT',
       `${frameName(frame.type)} has ${frame.count} entries, at most ${KEYS_PER_CALL_MAX} go into one call; split it`,
     );
   }
-  checkBody(frame, frame.count * entryBytes);
+  checkBody(frame, headBytes + frame.count * entryBytes);
 }
 
 export function checkBody(frame: Frame, bytes: number): void {

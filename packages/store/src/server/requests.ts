@@ -23,6 +23,8 @@ import { acquireFill } from './acquire-fill.ts';
 import { answerCount, answerEmpty, answerJson, answerRows, headerOf, slotsOf } from './answers.ts';
 import { checkBody, checkNamespace, checkRows, deadlineOf } from './arguments.ts';
 import type { ServerConnection } from './connection.ts';
+import { drainRequest } from './drain-request.ts';
+import { hintedRows, unpinStored } from './hinted.ts';
 import { namespaceRequest } from './namespace-request.ts';
 import { registerRegion } from './region-requests.ts';
 
@@ -47,16 +49,17 @@ export const HANDLERS: readonly (Handler | undefined)[] = tableOf({
     );
   },
   [FRAME.commit]: (connection, frame) => {
-    checkRows(frame, 4);
+    const { hints, rowsAt } = hintedRows(frame, 1);
     const deadlineMs = deadlineOf(frame);
-    answerRows(connection, frame, 1, (statuses) =>
-      connection.session.commit(
-        frame.body(0, frame.count),
-        frame.count,
-        durabilityOf(frame),
-        deadlineMs,
-        statuses,
-      ),
+    const { session } = connection;
+    const { count } = frame;
+    const slots = frame.body(rowsAt, count);
+    answerRows(
+      connection,
+      frame,
+      1,
+      (statuses) => session.commit(slots, count, durabilityOf(frame), deadlineMs, statuses, hints),
+      hints?.pin === true ? () => session.unpinSlots(slots, count) : undefined,
     );
   },
   [FRAME.awaitStored]: (connection, frame) => {
@@ -73,20 +76,29 @@ export const HANDLERS: readonly (Handler | undefined)[] = tableOf({
   },
   [FRAME.putFrom]: (connection, frame) => {
     checkNamespace(connection, frame);
-    checkRows(frame, (PUT_ROW_WORDS + REGION_ROW_WORDS) * 4);
+    const { hints, rowsAt } = hintedRows(frame, PUT_ROW_WORDS + REGION_ROW_WORDS);
     const deadlineMs = deadlineOf(frame);
     const puts = frame.count * PUT_ROW_WORDS;
-    answerRows(connection, frame, 1, (statuses) =>
-      connection.session.putFrom(
-        frame.namespace,
-        frame.argument,
-        frame.body(0, puts),
-        frame.body(puts, frame.count * REGION_ROW_WORDS),
-        frame.count,
-        durabilityOf(frame),
-        deadlineMs,
-        statuses,
-      ),
+    const { session } = connection;
+    const { namespace } = frame;
+    const rows = frame.body(rowsAt, puts);
+    answerRows(
+      connection,
+      frame,
+      1,
+      (statuses) =>
+        session.putFrom(
+          namespace,
+          frame.argument,
+          rows,
+          frame.body(rowsAt + puts, frame.count * REGION_ROW_WORDS),
+          frame.count,
+          durabilityOf(frame),
+          deadlineMs,
+          statuses,
+          hints,
+        ),
+      hints?.pin === true ? (statuses) => unpinStored(session, namespace, rows, statuses) : undefined,
     );
   },
   [FRAME.get]: (connection, frame) => {
@@ -198,6 +210,7 @@ export const HANDLERS: readonly (Handler | undefined)[] = tableOf({
     checkBody(frame, 0);
     connection.session.releaseFill(frame.argument);
   },
+  [FRAME.drain]: drainRequest,
   [FRAME.registerRegion]: registerRegion,
   [FRAME.unregisterRegion]: (connection, frame) => {
     checkBody(frame, 0);
