@@ -1,8 +1,11 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { receiving } from '../../../packages/store/src/server/receive.ts';
+
+let sockets = 0;
 
 /** A server that receives by `receive`, and a client of it. */
 async function pair(
@@ -10,7 +13,8 @@ async function pair(
   receive: (bytes: Uint8Array, length: number) => boolean,
 ): Promise<{ client: Socket; server: Socket; accepted: Socket }> {
   const listener = createServer({ pauseOnConnect: true });
-  const path = join(t.testdir(), 's');
+  // A Unix socket's path is at most 107 bytes: shorter than the test's own directory may be.
+  const path = join(tmpdir(), `refill-receive-${process.pid}-${sockets++}.sock`);
   listener.listen(path);
   await once(listener, 'listening');
   const client = connect(path);
