@@ -65,7 +65,7 @@ export async function simulateSeeds(
       const give = () => {
         const isOver = next >= from + seeds || failures.length >= (isGate ? 1 : FAILURES_MAX);
         if (isOver) {
-          child.disconnect();
+          child.send('end');
           return;
         }
         running = next;
@@ -86,7 +86,7 @@ export async function simulateSeeds(
         onOutcome(outcome);
       });
       child.on('error', reject);
-      child.on('close', (code, signal) => {
+      child.on('exit', (code, signal) => {
         if (code === 0) resolve();
         else reject(new Error(`the process of seed ${running} ended with ${signal ?? code}`));
       });

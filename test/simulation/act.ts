@@ -1,4 +1,5 @@
 import { SERVICE_PEER } from './chance.ts';
+import { KNOWN_GAPS } from './faults.ts';
 import { get, getInto, matchPrefix } from './get.ts';
 import type { Block } from './history.ts';
 import { acquireFill, awaitFill, flush, lateTicket, remove } from './others.ts';
@@ -6,7 +7,7 @@ import { put, putFrom } from './put.ts';
 import { orphanedFill, powerCut, type Stage, slowReader, standstill, straggledCommit } from './scenarios.ts';
 import type { World } from './world.ts';
 
-type Action = (stage: Stage) => void | Promise<void>;
+type Action = (stage: Stage) => void | Promise<unknown>;
 
 /** What one step does, by weight. `Stage` draws from the stream of the steps alone. */
 const ACTIONS: readonly (readonly [weight: number, action: Action])[] = [
@@ -66,8 +67,8 @@ type Life = NonNullable<World['stores'][number]['life']>;
 /** On a node that is there, with some keys of one namespace. */
 function onSome(
   { world, random, pick }: Stage,
-  action: (life: Life, blocks: Block[]) => Promise<void>,
-): void | Promise<void> {
+  action: (life: Life, blocks: Block[]) => Promise<unknown>,
+): void | Promise<unknown> {
   const { life } = pick(world.stores);
   const { namespaces, keys } = world.plan;
   const namespace = Math.floor(random() * namespaces);
@@ -141,9 +142,11 @@ async function pauseService({ world, random, pause }: Stage): Promise<void> {
 }
 
 async function loseDatabase({ world, random, pause }: Stage): Promise<void> {
-  const { metadata, plan } = world;
+  const { metadata, plan, stores } = world;
   if (!plan.losesDatabase) return;
+  if (KNOWN_GAPS.rebuildRenumbers) for (const host of stores) host.kill();
   metadata.lose({ copyToo: random() < 0.5 });
   await pause(1_000 * random());
   metadata.start();
+  for (const host of stores) host.start();
 }

@@ -1,6 +1,6 @@
 /** What of the product does not hold yet: mixes of operations that need it are left out until it does. */
 export const KNOWN_GAPS = {
-  /** A rebuild numbers namespaces anew: worlds that lose their database have one. */
+  /** A rebuild numbers namespaces and segments anew: nodes are made anew too, in worlds of one namespace. */
   rebuildRenumbers: true,
   /** Of two writes of a key by different nodes a rebuild may take the one that was not the first. */
   rebuildReorders: true,

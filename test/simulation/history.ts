@@ -25,8 +25,8 @@ export interface Version {
   committedMs: number;
   endMs: number;
   outcome: PutOutcome;
-  /** Nothing of it is on its way any more. */
-  isSettled: boolean;
+  /** Since when nothing of it is on its way any more. */
+  settledMs: number;
   /** A flush that may have told of its loss has answered. */
   isForgotten: boolean;
 }
@@ -97,7 +97,7 @@ export class History {
       committedMs: Number.POSITIVE_INFINITY,
       endMs: Number.POSITIVE_INFINITY,
       outcome: 'pending',
-      isSettled: false,
+      settledMs: Number.POSITIVE_INFINITY,
       isForgotten: false,
     };
     this.#versions.push(version);
@@ -111,7 +111,8 @@ export class History {
     version.outcome = outcome;
     version.endMs = this.#world.timeline.nowMs();
     const isDurable = durability === 'shared' && outcome === 'stored';
-    version.isSettled = outcome === 'refused' || outcome === 'aborted' || outcome === 'noRoom' || isDurable;
+    const isOver = outcome === 'refused' || outcome === 'aborted' || outcome === 'noRoom' || isDurable;
+    if (isOver) version.settledMs = version.endMs;
     if (!isDurable) return;
     const first = block.acks.find(({ version: other }) => other !== undefined && other !== version);
     // First complete write wins: of two that were both first, one was deleted in between.
@@ -128,7 +129,7 @@ export class History {
       if (version.life !== life || version.durability !== 'memory' || version.outcome !== 'stored') continue;
       if (version.endMs > startMs || version.isForgotten) continue;
       if (isAllStored) {
-        version.isSettled = true;
+        version.settledMs = this.#world.timeline.nowMs();
         version.block.acks.push({ startMs: version.startMs, endMs: startMs, version: undefined });
       }
       version.isForgotten = true;
@@ -158,12 +159,12 @@ export function mayBeDeleted({ deletions }: Block, sinceMs: number): boolean {
 
 /** Whether a deletion that was acknowledged by `byMs` buried this version for good. */
 export function isBuried(version: Version, byMs: number, by: (deletion: Deletion) => boolean): boolean {
-  return (
-    version.isSettled &&
-    version.block.deletions.some(
-      (deletion) =>
-        deletion.isCredited && deletion.endMs <= byMs && version.endMs <= deletion.startMs && by(deletion),
-    )
+  return version.block.deletions.some(
+    (deletion) =>
+      deletion.isCredited &&
+      deletion.endMs <= byMs &&
+      version.settledMs <= deletion.startMs &&
+      by(deletion),
   );
 }
 

@@ -15,7 +15,7 @@ import { SimEngine } from './sim-engine.ts';
 import { SimProcess } from './sim-process.ts';
 import type { World } from './world.ts';
 
-const ARENA_UNITS = 16;
+const ARENA_UNITS = 10;
 const START_AGAIN_MS = 500;
 
 interface Life {

@@ -66,7 +66,7 @@ export function drawPlan(seed: number, plant?: string): Plan {
     losesDatabase,
     rebuildsAtEnd: is(0.4) && !(deletes && KNOWN_GAPS.deletionsUnordered),
     checkpointMs: 2000 + 20_000 * random(),
-    arenaUnits: 24 + Math.floor(40 * random()),
+    arenaUnits: 12 + Math.floor(16 * random()),
     writeDeadlineMs: is(0.5) ? 3_000 : 10_000,
     ticketMs: is(0.5) ? 500 : 5_000,
     plant,

@@ -13,6 +13,7 @@ const CHANGES: ReadonlySet<number> = new Set([
   MESSAGE.moveSegment,
   MESSAGE.forgetSegment,
 ]);
+const NAMES = new Map<number, string>(Object.entries(MESSAGE).map(([name, type]) => [type, name]));
 const COMMITS_MAX = 16_384;
 
 /** Sees to guarantee 7 and rule R1 where changes arrive: what is asked for under an epoch that is over is refused. */
@@ -30,7 +31,10 @@ export function serviceWatch(
     const epoch = reader.wide();
     const current = directory.epochOf(node);
     const closed = type === MESSAGE.commit ? closedSegmentOf(directory, reader) : undefined;
+    const name = `${NAMES.get(type)} of ${node}:${epoch}`;
+    world.trace.note(`service: ${name} came`);
     const answer = await handler(from, body);
+    world.trace.note(`service: ${name} done`);
     if (epoch !== current)
       world.report(`G7: ${node} changed something under epoch ${epoch}, its current one is ${current}`);
     if (closed !== undefined)

@@ -1,3 +1,4 @@
+import './small-memory.ts';
 import './synchronous-lz4.ts';
 import { act } from './act.ts';
 import { checkStep } from './check-directory.ts';
@@ -61,7 +62,13 @@ function stageOf(world: World): Stage {
     world,
     random,
     pick: (from) => from[Math.floor(random() * from.length)]!,
-    pause: (ms) => new Promise((resolve) => world.timeline.after(ms, resolve)),
+    pause: (ms) =>
+      new Promise((resolve) =>
+        world.timeline.after(ms, () => {
+          // What a scenario has left is undone when all heals.
+          if (!world.isEnding) resolve();
+        }),
+      ),
   };
 }
 

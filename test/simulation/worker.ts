@@ -8,8 +8,10 @@ interface Work {
   isVerbose: boolean;
 }
 
-/** A process that runs seeds as it is told, and tells their outcomes. It ends when nobody tells it any more. */
-process.on('message', async ({ from, count, plant, isGate, isVerbose }: Work) => {
+/** A process that runs seeds as it is told, and tells their outcomes. */
+process.on('message', async (work: Work | 'end') => {
+  if (work === 'end') process.exit(0);
+  const { from, count, plant, isGate, isVerbose } = work;
   const verbose = isVerbose ? (line: string) => console.log(line) : () => {};
   for (let seed = from; seed < from + count; seed++) {
     const outcome = await simulate(seed, { plant, verbose });

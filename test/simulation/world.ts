@@ -32,6 +32,8 @@ export class World {
   readonly stores: readonly StoreHost[];
   /** Pairs of peers between which nothing passes, for the transport of blocks. */
   readonly cuts = new Set<string>();
+  /** Nothing new goes wrong any more. */
+  isEnding = false;
   /** Operations of clients that have not ended. */
   readonly pending = new Set<Pending>();
   /** Fill leases that somebody may hold. */
@@ -127,6 +129,6 @@ export class World {
   }
 }
 
-const ARENA_UNITS_MAX = 64;
+const ARENA_UNITS_MAX = 32;
 /** Memory of worlds that have ended, zeroed. */
 const pooled: Uint8Array[] = [];
