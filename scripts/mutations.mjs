@@ -164,8 +164,8 @@ export const MUTATIONS = [
   {
     name: 'a tombstone removes what was written after it',
     package: 'store',
-    find: 'if (holder === undefined || !isBefore(holder, offset, segment, batch.offset)) continue;',
-    replace: 'if (holder === undefined) continue;',
+    find: 'if (!isBefore(holder, page * PAGE_BYTES, segment, batch.offset) && !buried.has(holder.id, page)) continue;',
+    replace: '',
     tests: [`${SEGMENT}/tombstones.test.ts`],
   },
   {

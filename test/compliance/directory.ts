@@ -120,6 +120,9 @@ export function directoryCompliance(
     const rows = new Uint32Array(LOCATION_ROW_WORDS);
     await directory.lookup(0, keysOf(1, 1), 1, rows);
     t.same([...rows.subarray(0, 9)], [1, segment, 2, 1001, 501, 0x80000001, 0xf0000001, 16, 1]);
+    const certain = new Uint32Array(LOCATION_ROW_WORDS);
+    await directory.lookup(0, keysOf(1, 1), 1, certain, { certain: true });
+    t.same([...certain.subarray(0, 9)], [...rows.subarray(0, 9)]);
     await directory.lookup(1, keysOf(1, 1), 1, rows);
     t.same([...rows], [0, 0, 0, 0, 0, 0, 0, 0, 0, ENTRY_NONE, 0, 0], 'not in another namespace');
     t.match(directory.segment(segment), { liveBlocks: 2, liveBytes: 1001 });
@@ -218,20 +221,28 @@ export function directoryCompliance(
     t.equal(await world.directory.matchPrefix(0, keysOf(0, 100), 100), 50);
   });
 
-  t.test('reset forgets blocks, segments and namespaces, and keeps epochs', async (t) => {
-    const world = await started(t);
-    const { epoch, segment } = await openSegment(world.directory);
-    await world.directory.commit('node-a', epoch, rowsOf(segment, 0, 10), 10, new Uint8Array(10));
-    await world.directory.checkpoint();
-    await world.directory.reset();
-    t.match(world.directory.stats, { blocks: 0, bytes: 0, segments: 0, namespaces: 0 });
-    t.same(await pagesOf(world.directory, 0, 2), [-1, -1]);
-    await world.restart();
-    t.match(world.directory.stats, { blocks: 0, segments: 0, namespaces: 0 });
-    const next = await openSegment(world.directory);
-    t.ok(next.segment > segment);
-    t.ok(next.epoch > epoch);
-  });
+  t.test(
+    'reset forgets blocks and segments, and keeps epochs, and namespaces with their indexes',
+    async (t) => {
+      const world = await started(t);
+      const { epoch, segment } = await openSegment(world.directory);
+      const other = { ...FINGERPRINT, owner: 'other' };
+      t.equal((await world.directory.openNamespace(other, { compress: true })).index, 1);
+      await world.directory.commit('node-a', epoch, rowsOf(segment, 0, 10), 10, new Uint8Array(10));
+      await world.directory.checkpoint();
+      await world.directory.reset();
+      t.match(world.directory.stats, { blocks: 0, bytes: 0, segments: 0, namespaces: 2 });
+      t.match(world.directory.namespace(0), { blocks: 0, bytes: 0 });
+      t.same(await pagesOf(world.directory, 0, 2), [-1, -1]);
+      await world.restart();
+      t.match(world.directory.stats, { blocks: 0, segments: 0, namespaces: 2 });
+      t.match(await world.directory.openNamespace(other), { index: 1, policy: { compress: true } });
+      const next = await openSegment(world.directory);
+      t.equal(next.namespace, 0);
+      t.ok(next.segment > segment);
+      t.ok(next.epoch > epoch);
+    },
+  );
 
   t.test('a directory that is not started refuses changes', async (t) => {
     const world = createWorld(create(t));

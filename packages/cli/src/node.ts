@@ -22,6 +22,9 @@ import { systemChance, systemClock } from './system-clock.ts';
 import { Unwind } from './unwind.ts';
 import { VERSION } from './version.ts';
 
+/** A node that was fenced off joins again within a second where it can reach the service. */
+const FENCED_HOLD_MS = 10_000;
+
 /** What `startNode` takes: the configuration's fields by name, as flags would give them. Only `root` must be there. */
 export type StartNodeOptions = { root: string } & Partial<
   Record<Exclude<keyof Config, 'root'>, string | number | boolean>
@@ -73,7 +76,10 @@ async function start(config: Config, log: Logger, unwind: Unwind): Promise<Runni
   const arena = createArena(io);
   const parts = { io, directory, scratch: arena.scratch, clock, chance, log: log.newScope('store') };
   const held = { node: config.node, epoch: membership?.cluster.lease.epoch ?? epoch };
-  const sharedTier = createSharedTier(parts, { ...held, formerNodes, segmentBytes: config.segmentBytes });
+  const sharedTier = createSharedTier(parts, {
+    ...{ ...held, formerNodes, segmentBytes: config.segmentBytes },
+    ...(membership && { fencedHoldMs: FENCED_HOLD_MS }),
+  });
   const node = createStoreNode(
     {
       ...{ io, arena, directory, sharedTier, clock, chance, log: log.newScope('node') },

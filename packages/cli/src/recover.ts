@@ -9,7 +9,8 @@ import { systemClock } from './system-clock.ts';
 
 /**
  * Brings the metadata of a root up to what its segments say: a rebuild where the database was lost or set back, then
- * what this node left open, under a new epoch. What other members of a cluster left open is closed when their leases end.
+ * what this node left open, under a new epoch. What was written while this root was a cluster's is only closed: its database
+ * knows every acknowledged commit. What other members of a cluster left open is closed when their leases end.
  */
 export async function recoverRoot(
   config: Config,

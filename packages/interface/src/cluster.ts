@@ -79,6 +79,13 @@ export interface Cluster extends Startable {
   residents: ((note: (namespace: number, keys: Uint32Array, at: number) => void) => void) | undefined;
   /** Oldest directory version that a read in flight may still rely on; set by the store. */
   oldestReadVersion: (() => number) | undefined;
+  /**
+   * Called for each block that was deleted, by whichever node, when this node hears of it: with the next answer of the
+   * service, 2 s later at most. The key is lent for the call. Set by the store.
+   */
+  onRemoved: ((namespace: number, key: Uint32Array) => void) | undefined;
+  /** Called when deletions were not told one by one: anything held here may have been deleted. Set by the store. */
+  onRemovalsMissed: (() => void) | undefined;
   /** Called when `Directory.reclaimable` has something for this node; set by the store. */
   onReclaimable: (() => void) | undefined;
 

@@ -42,6 +42,8 @@ export interface SegmentRecord {
   /** Live blocks and their stored bytes; away from the metadata service as of the last answer that told. */
   readonly liveBlocks: number;
   readonly liveBytes: number;
+  /** Commits to it were durable when they were acknowledged: recovery closes it and adds nothing. Known where the database is. */
+  readonly durableCommits?: boolean;
 }
 
 export interface DirectoryStats {
@@ -82,6 +84,7 @@ export interface Directory extends Startable {
   /**
    * Registers a segment as `open` before its file exists; durable on return. `ERR_FENCED` unless `epoch` is the
    * node's current one. `restored`: a rebuild found it on the file system, under an epoch that may be an earlier one.
+   * `durableCommits`: every commit to it will be made with `durable`.
    */
   createSegment(segment: {
     id: Uint8Array;
@@ -90,6 +93,7 @@ export interface Directory extends Startable {
     epoch: number;
     sizeBytes: number;
     restored?: boolean;
+    durableCommits?: boolean;
   }): Promise<SegmentRecord>;
   /**
    * Compare-and-set of a segment's state; false when it was not in `from`, or when it is to be `dead` and still has
@@ -109,8 +113,17 @@ export interface Directory extends Startable {
   /** Whether no other node may still read this dead segment: whoever reclaims it only waits for its own reads. */
   mayUnlink(index: number): boolean;
 
-  /** Fills `count` rows of `LOCATION_ROW_WORDS` for `count` packed keys (words, eight a key). */
-  lookup(namespace: number, keys: Uint32Array, count: number, rows: Uint32Array): void | Promise<void>;
+  /**
+   * Fills `count` rows of `LOCATION_ROW_WORDS` for `count` packed keys (words, eight a key). With `certain` the answer is
+   * that of who decides, never one remembered: `ERR_METADATA_UNAVAILABLE` when a metadata service does not give it.
+   */
+  lookup(
+    namespace: number,
+    keys: Uint32Array,
+    count: number,
+    rows: Uint32Array,
+    options?: { certain?: boolean },
+  ): void | Promise<void>;
   /** Length of the longest prefix of `keys` of which every block is present. */
   matchPrefix(namespace: number, keys: Uint32Array, count: number): number | Promise<number>;
 
@@ -131,17 +144,31 @@ export interface Directory extends Startable {
     options?: { durable?: boolean },
   ): Promise<void>;
 
-  /** Deletes blocks. Returns how many were there. A crash right after may bring them back. */
-  remove(namespace: number, keys: Uint32Array, count: number): Promise<number>;
-  /** Deletes a block only if it still lies at this location: for a reader that found it corrupt or gone. */
+  /**
+   * Deletes blocks. Returns how many were there. `durable` waits for the durable form, as with `commit`; without it a
+   * crash right after may bring them back until recovery has read their tombstones.
+   */
+  remove(
+    namespace: number,
+    keys: Uint32Array,
+    count: number,
+    options?: { durable?: boolean },
+  ): Promise<number>;
+  /** Deletes a block only if it still lies at this location: for a reader that found it corrupt. */
   removeAt(namespace: number, key: Uint32Array, segment: number, offsetPages: number): Promise<boolean>;
+  /**
+   * For a reader that found no file at this location. In a cluster the name of another node's file may show late, so only
+   * what is remembered of it here goes, and the next lookup asks; of this node's own file, or of a node that is alone, as
+   * `removeAt`. Answers whether the directory lost the block.
+   */
+  removeGone(namespace: number, key: Uint32Array, segment: number, offsetPages: number): Promise<boolean>;
 
   /** Notes a use of index entries, for recency. Cheap, in memory; saved by `checkpoint`. */
   touch(entries: Uint32Array, count: number): void;
   /** Milliseconds since 1970 of the last use of a block, as remembered (also over restarts), or `undefined`. */
   lastUsedMs(namespace: number, key: Uint32Array): number | undefined;
 
-  /** Drops every block, segment and namespace, to be rebuilt from segments. Epochs stay. */
+  /** Drops every block and segment, to be rebuilt from segments. Epochs stay, and namespaces with their indexes. */
   reset(): Promise<void>;
   /** Writes index and recency to the shared file system and lets older checkpoints go. */
   checkpoint(): Promise<void>;

@@ -20,6 +20,7 @@ export * from './metadata-engine.ts';
 export * from './node.ts';
 export * from './page-memory.ts';
 export * from './peer-transport.ts';
+export * from './removed-keys.ts';
 export * from './rows.ts';
 export * from './shared-memory.ts';
 export * from './sharing.ts';

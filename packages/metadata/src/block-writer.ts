@@ -86,6 +86,7 @@ export function removeInMemory(
   namespace: number,
   keys: Uint32Array,
   count: number,
+  durable = false,
 ): { unknown: number[]; removed: number; written: Promise<unknown> } {
   const writer = new BlockRecordWriter(count);
   const ops: EngineOp[] = [];
@@ -100,7 +101,7 @@ export function removeInMemory(
     index.remove(entry);
     ops.push({ key: writer.key(namespace, keys, i * KEY_WORDS), value: undefined });
   }
-  return { unknown, removed: ops.length, written: engine.write(ops) };
+  return { unknown, removed: ops.length, written: engine.write(ops, { durable }) };
 }
 
 /** Removes blocks that only the engine knows, those for which `wanted` holds. */
@@ -110,6 +111,7 @@ export async function removeBeyondMemory(
   keys: Uint32Array,
   which: readonly number[],
   wanted: (row: Uint32Array) => boolean,
+  durable = false,
 ): Promise<number> {
   const found = (await beyond.read(namespace, keys, which)).filter((record) => record && wanted(record.row));
   // The condition tells a key given twice: the second deletion fails.
@@ -118,7 +120,7 @@ export async function removeBeyondMemory(
     value: undefined,
     expect: { equals: record!.value },
   }));
-  const results = await engine.write(ops);
+  const results = await engine.write(ops, { durable });
   let removed = 0;
   for (const [i, record] of found.entries()) {
     if (!results[i]) continue;

@@ -105,6 +105,24 @@ export class Catalogue {
     for (const fields of namespaces) this.#addNamespace(fields);
   }
 
+  /**
+   * Takes over what a copy remembers and a database that was set back does not, under the same index where that is free:
+   * a node may hold it.
+   */
+  async adoptNamespaces(remembered: readonly NamespaceFields[]): Promise<void> {
+    const known = new Set([...this.namespaces.values()].map(({ fingerprint }) => nameOf(fingerprint)));
+    const missing = remembered.filter(
+      ({ index, fingerprint }) => !this.namespaces.has(index) && !known.has(nameOf(fingerprint)),
+    );
+    if (missing.length === 0) return;
+    const ops = missing.map((fields) => ({
+      key: namespaceKey(fields.index),
+      value: encodeNamespace(fields),
+    }));
+    await this.#engine.write(ops, { durable: true });
+    for (const fields of missing) this.#addNamespace(fields);
+  }
+
   /** Above those of all nodes: so that (epoch, sequence) orders what nodes wrote one after the other. */
   async raiseEpoch(node: string): Promise<number> {
     const key = epochKey(node);
@@ -178,8 +196,11 @@ export class Catalogue {
     Object.assign(segment, { state: to, endBytes });
     this.changes.note(CHANGE.segment, segment.index);
     try {
-      const { index, namespace, node, epoch, sizeBytes } = segment;
-      const fields = { index, id: hex(segment.id), namespace, node, epoch, sizeBytes, state: to, endBytes };
+      const { index, namespace, node, epoch, sizeBytes, durableCommits } = segment;
+      const fields = {
+        ...{ index, id: hex(segment.id), namespace, node, epoch, sizeBytes, state: to, endBytes },
+        ...(durableCommits === true && { durableCommits }),
+      };
       await this.#engine.write([{ key: segmentKey(index), value: encodeSmall(fields) }], { durable: true });
     } catch (error) {
       Object.assign(segment, before);
@@ -214,13 +235,19 @@ export class Catalogue {
     namespace.bytes += blocks * storedBytes;
   }
 
-  /** Drops namespaces and segments; epochs and the counter of segments stay. Durably another incarnation on return. */
+  /**
+   * Drops segments; epochs, namespaces with their indexes (K6: a session may hold one) and the counter of segments stay.
+   * Durably another incarnation on return.
+   */
   async renew(): Promise<void> {
     await this.#newIncarnation();
-    this.forget();
+    this.changes.forget();
+    this.segments.clear();
+    this.#segmentIds.clear();
+    for (const namespace of this.namespaces.values()) Object.assign(namespace, { blocks: 0, bytes: 0 });
   }
 
-  /** Drops namespaces and segments from memory; epochs and the counter of segments stay. */
+  /** Drops namespaces and segments from memory, before they are loaded; epochs and the counter of segments stay. */
   forget(): void {
     this.changes.forget();
     this.namespaces.clear();
@@ -245,7 +272,7 @@ export class Catalogue {
   }
 
   #addSegment(fields: SegmentFields): LiveSegment {
-    const { index, namespace, node, epoch, sizeBytes, state, endBytes } = fields;
+    const { index, namespace, node, epoch, sizeBytes, state, endBytes, durableCommits } = fields;
     const id = new Uint8Array(Buffer.from(fields.id, 'hex'));
     const record = {
       index,
@@ -258,12 +285,18 @@ export class Catalogue {
       endBytes,
       liveBlocks: 0,
       liveBytes: 0,
+      ...(durableCommits === true && { durableCommits }),
     };
     this.segments.set(index, record);
     this.#segmentIds.set(fields.id, record);
     this.changes.note(CHANGE.segment, index);
     return record;
   }
+}
+
+/** Owner and name, which one namespace of a root has. */
+function nameOf({ owner, name }: Required<Fingerprint>): string {
+  return `${owner}:${name}`;
 }
 
 export function hex(id: Uint8Array): string {

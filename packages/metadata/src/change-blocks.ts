@@ -49,25 +49,26 @@ export class ChangeBlocks {
     });
   }
 
-  async remove(namespace: number, keys: Uint32Array, count: number): Promise<number> {
+  async remove(namespace: number, keys: Uint32Array, count: number, durable: boolean): Promise<number> {
     this.#assertOpen();
-    const removed = await this.#remove(namespace, keys, count);
+    const removed = await this.#remove(namespace, keys, count, durable);
     // After the fact, so that nobody learns of the removal first and of the location afterwards.
     const { changes } = this.#state.catalogue;
     for (let i = 0; i < count; i++) changes.noteRemoved(namespace, keys, i * KEY_WORDS);
     return removed;
   }
 
-  async #remove(namespace: number, keys: Uint32Array, count: number): Promise<number> {
+  async #remove(namespace: number, keys: Uint32Array, count: number, durable: boolean): Promise<number> {
     if (this.#memoryIsWhole) {
-      const { removed, written } = removeInMemory(this.#state, namespace, keys, count);
+      const { removed, written } = removeInMemory(this.#state, namespace, keys, count, durable);
       await written;
       return removed;
     }
     return this.turns.run(async () => {
-      const { unknown, removed, written } = removeInMemory(this.#state, namespace, keys, count);
+      const { unknown, removed, written } = removeInMemory(this.#state, namespace, keys, count, durable);
       await written;
-      return removed + (await removeBeyondMemory(this.#state, namespace, keys, unknown, () => true));
+      const wanted = (): boolean => true;
+      return removed + (await removeBeyondMemory(this.#state, namespace, keys, unknown, wanted, durable));
     });
   }
 

@@ -34,7 +34,8 @@ export class ChangeCatalogue {
   }
 
   /**
-   * An empty engine takes epochs and namespaces from the copy; a filled one at least never falls behind its epochs.
+   * An empty engine takes epochs and namespaces from the copy; a filled one, which may have been set back, at least never
+   * falls behind those.
    * Answers false when the copy is damaged and was passed over.
    */
   async load(): Promise<boolean> {
@@ -42,6 +43,7 @@ export class ChangeCatalogue {
     const copy = await readCatalogueFile(this.#files);
     const known = copy === undefined || copy === 'damaged' ? { epochs: new Map(), namespaces: [] } : copy;
     if (!filled) await this.#catalogue.restore(known.epochs, known.namespaces);
+    else await this.#catalogue.adoptNamespaces(known.namespaces);
     for (const [node, epoch] of known.epochs) {
       this.#catalogue.epochs.set(node, Math.max(epoch, this.#catalogue.epochs.get(node) ?? 0));
     }
@@ -75,7 +77,11 @@ export class ChangeCatalogue {
         `namespace ${namespace} of a segment is in the directory`,
       );
       if (segment.restored !== true) assertEpoch(this.#catalogue, node, epoch);
-      return this.#catalogue.createSegment({ id: hex(id), namespace, node, epoch, sizeBytes });
+      const durableCommits = segment.durableCommits === true ? { durableCommits: true } : {};
+      return this.#catalogue.createSegment({
+        ...{ id: hex(id), namespace, node, epoch, sizeBytes },
+        ...durableCommits,
+      });
     });
   }
 

@@ -15,6 +15,12 @@ export interface Manifest {
   generation: number;
   /** Of the directory whose indexes the entries name; absent in checkpoints of earlier versions. */
   incarnation?: number;
+  /**
+   * The life of the metadata service that wrote it, and the version of its catalogue from before: it shows no block that
+   * was deleted up to then. Absent where no service served the directory.
+   */
+  session?: number;
+  catalogueVersion?: number;
   parts: { entries: number; sha256: string }[];
 }
 
@@ -35,7 +41,7 @@ export interface Part {
 export async function writeCheckpoint(
   files: SmallFiles,
   index: BlockIndex,
-  incarnation: number,
+  asOf: Pick<Manifest, 'incarnation' | 'session' | 'catalogueVersion'>,
 ): Promise<Manifest> {
   const names = await files.list(FOLDER);
   const generation = 1 + names.reduce((last, name) => Math.max(last, generationOf(name)), 0);
@@ -46,7 +52,7 @@ export async function writeCheckpoint(
     await files.writeFile(partPath(generation, parts.length), bytes);
     parts.push({ entries: words.length / ENTRY_WORDS, sha256: digest(bytes) });
   }
-  const manifest = { generation, incarnation, parts };
+  const manifest = { generation, ...asOf, parts };
   const body = Buffer.from(encodeSmall(manifest)).toString();
   await files.writeFile(manifestPath(generation), Buffer.from(`${body}\n${digest(body)}\n`));
   for (const name of names) await files.unlink(`${FOLDER}/${name}`);

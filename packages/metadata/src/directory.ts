@@ -65,6 +65,8 @@ export interface LocalDirectory extends Directory {
   /** What changed in the catalogue; the service notes its members there too. */
   readonly changes: ChangeLog;
   readonly incarnation: number;
+  /** The life of the metadata service over this directory, for checkpoints to name; 0 for none. Set by the service. */
+  session: number;
   /** The current epoch of a node, 0 for one never heard of. */
   epochOf(node: string): number;
   /** Names that ever had an epoch. */
@@ -72,6 +74,7 @@ export interface LocalDirectory extends Directory {
 }
 
 class EmbeddedDirectory implements LocalDirectory {
+  session = 0;
   readonly #components: DirectoryComponents;
   readonly #state: BlockState;
   readonly #seed: number;
@@ -249,12 +252,21 @@ class EmbeddedDirectory implements LocalDirectory {
     return this.#blocks.commit(node, epoch, rows, count, accepted, durable);
   }
 
-  remove(namespace: number, keys: Uint32Array, count: number): Promise<number> {
-    return this.#blocks.remove(namespace, keys, count);
+  remove(
+    namespace: number,
+    keys: Uint32Array,
+    count: number,
+    { durable = false }: { durable?: boolean } = {},
+  ): Promise<number> {
+    return this.#blocks.remove(namespace, keys, count, durable);
   }
 
   removeAt(namespace: number, key: Uint32Array, segment: number, offsetPages: number): Promise<boolean> {
     return this.#blocks.removeAt(namespace, key, segment, offsetPages);
+  }
+
+  removeGone(namespace: number, key: Uint32Array, segment: number, offsetPages: number): Promise<boolean> {
+    return this.removeAt(namespace, key, segment, offsetPages);
   }
 
   touch(entries: Uint32Array, count: number): void {
@@ -268,7 +280,10 @@ class EmbeddedDirectory implements LocalDirectory {
     return seconds === 0 ? undefined : seconds * 1000;
   }
 
-  /** Blocks go first, so that a crash in between leaves none without its segment. */
+  /**
+   * Blocks go first, so that a crash in between leaves none without its segment. Namespaces are hard state and stay, with
+   * their indexes (K6).
+   */
   reset(): Promise<void> {
     return this.#catalogue.andCopy(() =>
       this.#blocks.turns.run(async () => {
@@ -277,8 +292,7 @@ class EmbeddedDirectory implements LocalDirectory {
         this.#state.index = new BlockIndex({ seed: this.#seed, memory: this.#components.memory });
         beyond.blocks = 0;
         await catalogue.renew();
-        for (const space of [SPACE.block, SPACE.segment, SPACE.namespace])
-          await engine.clear(spaceRange(space));
+        for (const space of [SPACE.block, SPACE.segment]) await engine.clear(spaceRange(space));
         await this.#checkpointTurns.run(() => removeCheckpoints(this.#components.files));
       }),
     );
@@ -290,7 +304,9 @@ class EmbeddedDirectory implements LocalDirectory {
   }
 
   #writeCheckpoint(index: BlockIndex): ReturnType<typeof writeCheckpoint> {
-    return writeCheckpoint(this.#components.files, index, this.incarnation);
+    const { incarnation, session, version } = this;
+    const asOf = { incarnation, ...(session !== 0 && { session, catalogueVersion: version }) };
+    return writeCheckpoint(this.#components.files, index, asOf);
   }
 
   get #nowSeconds(): number {

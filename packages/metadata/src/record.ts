@@ -184,4 +184,6 @@ export interface SegmentFields {
   sizeBytes: number;
   state: SegmentState;
   endBytes: number;
+  /** Absent for false, and in records of earlier versions. */
+  durableCommits?: boolean;
 }

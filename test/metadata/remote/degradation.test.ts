@@ -175,3 +175,95 @@ t.test('the service stays away: heartbeats end the lease on the node, and writes
   await t.rejects(a.cluster.locate(0, keysOf(0, 1), 1, 1, 100), { code: 'ERR_METADATA_UNAVAILABLE' });
   await world.stop();
 });
+
+t.test('who must know asks the service, and is refused while that is away', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b', { writeDeadlineMs: 1000 })];
+  await filled(a, 3000);
+  await a.directory.checkpoint();
+  t.equal(await hits(b, 0, 3000), 3000, 'cached');
+  // The change log tells b of it only with its next answer.
+  await a.directory.remove(0, keysOf(1, 1), 1);
+  const rows = new Uint32Array(3001 * LOCATION_ROW_WORDS);
+  const ask = async (): Promise<number> => {
+    await b.directory.lookup(0, keysOf(0, 3001), 3001, rows, { certain: true });
+    return rows
+      .filter((_, i) => i % LOCATION_ROW_WORDS === LOCATION_ROW.found)
+      .reduce((sum, one) => sum + one, 0);
+  };
+  t.equal(await ask(), 2999);
+  b.channel.state = 'cut';
+  const refused = t.rejects(ask(), { code: 'ERR_METADATA_UNAVAILABLE' });
+  await world.clock.advance(1500);
+  await refused;
+  t.equal(await hits(b, 2, 1), 1, 'a read still goes on from what is known');
+  await world.stop();
+});
+
+t.test("a file of another node that is not to be seen leaves this node's cache only", async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  const segment = await filled(a, 3);
+  t.equal(await hits(b, 0, 3), 3);
+  t.equal(await b.directory.removeGone(0, keysOf(1, 1), segment, 2), false);
+  const before = b.channel.requests;
+  t.equal(await hits(b, 0, 3), 3, 'it is asked for anew, and still there');
+  t.equal(b.channel.requests, before + 1);
+  t.equal(await a.directory.removeGone(0, keysOf(1, 1), segment, 99), false, 'it lies elsewhere');
+  t.equal(await a.directory.removeGone(0, keysOf(1, 1), segment, 2), true, 'its owner knows');
+  t.equal(world.local.stats.blocks, 2);
+  await world.stop();
+});
+
+t.test('what was deleted since the last checkpoint is not shown from it', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  const segment = await filled(a, 10);
+  await a.directory.checkpoint();
+  await a.directory.remove(0, keysOf(1, 2), 2);
+  await a.directory.commit('a', 1, rowsOf(segment, 2, 1), 1, new Uint8Array(1));
+  await world.clock.advance(2500);
+  b.channel.state = 'cut';
+  t.equal(await hits(b, 0, 10), 8);
+  t.equal(await hits(b, 1, 1), 0);
+  b.channel.state = 'open';
+  await world.clock.advance(3000);
+  t.equal(await hits(b, 0, 10), 9, 'one was put again');
+  await a.directory.checkpoint();
+  const c = await world.joined('c');
+  await a.directory.checkpoint();
+  c.channel.state = 'cut';
+  t.equal(await hits(c, 0, 10), 9);
+  await world.stop();
+});
+
+t.test('a node that cannot know what was deleted since a checkpoint does without it', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  await filled(a, 5000);
+  await a.directory.checkpoint();
+  await a.directory.remove(0, keysOf(0, 4500), 4500);
+  await world.clock.advance(2500);
+  b.channel.state = 'cut';
+  t.equal(await hits(b, 0, 5000), 0, 'more than the service tells one by one');
+  b.channel.state = 'open';
+  await world.clock.advance(3000);
+  t.equal(await hits(b, 0, 5000), 500);
+  const late = await world.joined('late');
+  late.channel.state = 'cut';
+  t.equal(await hits(late, 0, 5000), 0, 'it came after the checkpoint was written');
+  // The machine of the service dies: no checkpoint of its stop.
+  await world.service.stop();
+  await world.start();
+  const next = await world.joined('next');
+  next.channel.state = 'cut';
+  t.equal(await hits(next, 0, 5000), 0, 'of another life of the service');
+  await world.clock.advance(3000);
+  await a.directory.checkpoint();
+  next.channel.state = 'open';
+  await world.clock.advance(3000);
+  t.equal(await hits(next, 5000, 1), 0);
+  next.channel.state = 'cut';
+  t.equal(await hits(next, 0, 5000), 500);
+  await world.stop();
+});

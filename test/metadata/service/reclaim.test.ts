@@ -119,3 +119,52 @@ t.test('a segment with a live block is never named', async (t) => {
   t.same(a.directory.reclaimable(new Set()), []);
   await world.stop();
 });
+
+t.test('a segment is condemned only without a live block, and takes none afterwards', async (t) => {
+  for (const memoryBudgetBytes of [undefined, 0]) {
+    const options = memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes };
+    const world = await new ServiceWorld({}, options).start();
+    const a = await world.joined('a');
+    const { epoch } = a.cluster.lease;
+    const segment = await emptySegment(a, 1);
+    const commit = (n: number): Promise<void> =>
+      a.directory.commit('a', epoch, rowsOf(segment, n, 1), 1, new Uint8Array(1));
+    // Both are under way: whichever is decided first, the other sees it.
+    const [committed, condemned] = await Promise.allSettled([
+      commit(5),
+      a.directory.moveSegment(segment, 'sealed', 'dead', 8192),
+    ]);
+    t.equal(committed.status === 'fulfilled', condemned.status === 'fulfilled' && !condemned.value);
+    await a.directory.remove(0, keysOf(5, 1), 1);
+    const { state } = world.local.segment(segment)!;
+    if (state !== 'dead') t.equal(await a.directory.moveSegment(segment, state, 'dead', 8192), true);
+    await t.rejects(commit(6), { code: 'ERR_FENCED' });
+    t.equal(world.local.stats.blocks, 0);
+    await world.stop();
+  }
+});
+
+t.test('the owner unlinks and then forgets; nobody else while it holds its lease', async (t) => {
+  const world = await new ServiceWorld().start();
+  const [a, b] = [await world.joined('a'), await world.joined('b')];
+  const segment = await emptySegment(a, 1);
+  const named: number[] = [];
+  b.cluster.onReclaimable = () =>
+    void named.push(...b.directory.reclaimable(new Set()).map(({ index }) => index));
+  const known: unknown[] = [];
+  const unlinked = { push: () => known.push(world.local.segment(segment)?.state) } as unknown as string[];
+  const { forgetSegment } = a.directory;
+  // The owner dies between the two, and does both again.
+  a.directory.forgetSegment = async () => {
+    a.directory.forgetSegment = forgetSegment;
+    throw new Error('died');
+  };
+  const failures: unknown[] = [];
+  a.cluster.onReclaimable = () => void reclaim(a, unlinked).catch((error) => failures.push(error));
+  await world.clock.advance(12_000);
+  t.equal(failures.length, 1);
+  t.same(known, ['dead', 'dead'], 'the record outlives the file');
+  t.equal(world.local.segment(segment), undefined);
+  t.same(named, []);
+  await world.stop();
+});

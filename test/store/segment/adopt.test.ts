@@ -1,4 +1,4 @@
-import { PUT_STATUS } from '@refill/interface';
+import { PUT_STATUS, RefillError } from '@refill/interface';
 import t from 'tap';
 import { blockOf, keyOf, sameBlock, TierWorld } from '../../fixtures/tier-world.ts';
 
@@ -109,5 +109,48 @@ t.test('reads hold back the version that others wait for, until they end', async
   t.equal(world.tier.oldestReadVersion, before);
   await reading;
   t.equal(world.tier.oldestReadVersion, world.directory.version);
+  await world.close();
+});
+
+t.test('blocks that meet the fence wait for the next epoch, and are stored under it', async (t) => {
+  for (const call of ['createSegment', 'commit', 'remove'] as const) {
+    const world = new TierWorld();
+    await world.boot();
+    await world.open({ fencedHoldMs: 1000 });
+    if (call !== 'createSegment') await world.store([blockOf(1, 5000)]);
+    const epoch = await world.directory.acquireEpoch('node-a');
+    let refusals = 0;
+    const calls = world.directory as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+    const change = calls[call]!.bind(world.directory);
+    calls[call] = async (...args) => {
+      try {
+        // As a service does for every change; a directory that is alone lets removals pass.
+        if (call === 'remove' && refusals === 0) throw new RefillError('ERR_FENCED', 'over');
+        return await change(...args);
+      } catch (error) {
+        if (refusals++ === 0) setImmediate(() => world.tier.adopt(epoch));
+        throw error;
+      }
+    };
+    if (call === 'remove') t.equal(await world.tier.remove(world.namespace, keyOf(1), 1), 1);
+    else
+      t.same(await world.store([blockOf(2, 5000), blockOf(3, 5000)]), [PUT_STATUS.stored, PUT_STATUS.stored]);
+    t.equal(refusals, 1, call);
+    await world.tier.seal();
+    t.ok(world.directory.segments().some((segment) => segment.epoch === epoch));
+    await world.close();
+  }
+});
+
+t.test('no other epoch comes: what met the fence fails after its time', async (t) => {
+  const world = new TierWorld();
+  await world.boot();
+  await world.open({ fencedHoldMs: 1000 });
+  await world.directory.acquireEpoch('node-a');
+  const from = world.clock.nowMs();
+  t.same(await world.store([blockOf(1, 5000)]), [PUT_STATUS.failed]);
+  const heldMs = world.clock.nowMs() - from;
+  t.ok(heldMs >= 1000 && heldMs < 1100, `${heldMs} ms`);
+  t.same(await world.store([blockOf(2, 5000)]), [PUT_STATUS.failed], 'and what comes later at once');
   await world.close();
 });

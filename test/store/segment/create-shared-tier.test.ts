@@ -1,4 +1,4 @@
-import { PUT_STATUS } from '@refill/interface';
+import { PUT_STATUS, RefillError } from '@refill/interface';
 import { LOAD_STATUS } from '@refill/store';
 import t from 'tap';
 import { blockOf, keyOf, sameBlock, TierWorld } from '../../fixtures/tier-world.ts';
@@ -113,6 +113,31 @@ t.test('a file that vanished is a miss once, and leaves the directory', async (t
   await world.store([blockOf(1, 5000)]);
   world.disk.files.clear();
   t.same(await world.load([keyOf(1)]), [LOAD_STATUS.gone]);
+  t.same(await world.load([keyOf(1)]), [undefined]);
+  await world.close();
+});
+
+t.test('a removal that cannot be asked for or told is refused, never taken for done', async (t) => {
+  const world = new TierWorld();
+  await world.boot();
+  await world.open();
+  await world.store([blockOf(1, 5000)]);
+  const away = new RefillError('ERR_METADATA_UNAVAILABLE', 'away');
+  const { lookup, remove } = world.directory;
+  world.directory.lookup = async (_namespace, _keys, _count, rows, options) => {
+    // As a node whose service is away: what is not remembered reads as a miss, unless one must know.
+    if (options?.certain === true) throw away;
+    rows.fill(0);
+  };
+  await t.rejects(world.tier.remove(world.namespace, keyOf(1), 1), { code: 'ERR_METADATA_UNAVAILABLE' });
+  world.directory.lookup = lookup;
+  world.directory.remove = async () => {
+    throw away;
+  };
+  await t.rejects(world.tier.remove(world.namespace, keyOf(1), 1), { code: 'ERR_METADATA_UNAVAILABLE' });
+  world.directory.remove = remove;
+  t.ok(sameBlock((await world.load([keyOf(1)]))[0], blockOf(1, 5000)));
+  t.equal(await world.tier.remove(world.namespace, keyOf(1), 1), 1);
   t.same(await world.load([keyOf(1)]), [undefined]);
   await world.close();
 });

@@ -84,3 +84,25 @@ t.test(
     await world.close();
   },
 );
+
+t.test(
+  'an index that stands for another segment by now opens that one, not the file that was open',
+  async (t) => {
+    const { world, files, ids } = await opened(2, 4);
+    const [first, second] = ids.map((id) => world.directory.segment(id)!);
+    const before = world.io.openHandles;
+    const use = await files.use(first!.index, 1_000);
+    const segment = world.directory.segment.bind(world.directory);
+    world.directory.segment = (index) =>
+      index === first!.index ? { ...second!, index: first!.index } : segment(index);
+    t.equal(files.tryUse(first!.index), undefined);
+    const other = await files.use(first!.index, 1_000);
+    t.not(other.file, use.file);
+    t.same(other.segmentId, second!.id);
+    files.release(use);
+    files.release(other);
+    files.closeAll();
+    t.equal(world.io.openHandles, before);
+    await world.close();
+  },
+);

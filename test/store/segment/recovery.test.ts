@@ -199,3 +199,24 @@ t.test('of a file that was cut short nothing is trusted beyond its end', async (
   t.equal(world.directory.segments()[0]!.endBytes, 6 * 4096);
   await world.directory.stop();
 });
+
+t.test('a segment whose commits were durable is closed, and nothing of it is committed again', async (t) => {
+  const first = new TierWorld({ payloadBytes: PAYLOAD_BYTES });
+  await first.boot();
+  const create = first.directory.createSegment.bind(first.directory);
+  first.directory.createSegment = (fields) => create({ ...fields, durableCommits: true });
+  await first.open();
+  for (const n of [1, 2]) await first.store([blockOf(n, 5000)]);
+  // As another node deletes it: the tombstone lies in a segment of that node.
+  await first.directory.remove(0, keyOf(2), 1, { durable: true });
+  const world = new TierWorld({ disk: first.disk, world: first.world, payloadBytes: PAYLOAD_BYTES });
+  await world.boot();
+  const report = await recoverSegments(partsOf(world), { node: 'node-a', epoch: world.epoch });
+  t.match(report, { segments: 1, blocks: 0, foreign: 0, unreadable: 0 });
+  t.match(world.directory.segments()[0], { state: 'abandoned' });
+  await world.open();
+  const [kept, deleted] = await world.load([keyOf(1), keyOf(2)]);
+  t.ok(sameBlock(kept, blockOf(1, 5000)), 'what was committed stays');
+  t.equal(deleted, undefined, 'what was deleted does not come back');
+  await world.close();
+});

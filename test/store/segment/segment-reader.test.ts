@@ -122,3 +122,24 @@ t.test('a row with a source takes it from there if it verifies, and reads the se
   t.equal(counters.retries, 0);
   await world.close();
 });
+
+t.test('a file that is not to be seen costs what is remembered of it, not the block', async (t) => {
+  const world = new TierWorld({ payloadBytes: PAYLOAD_BYTES });
+  await world.boot();
+  await world.open();
+  await world.store([blockOf(1, 5000)]);
+  await world.tier.seal();
+  const said: unknown[] = [];
+  // As the directory of a cluster does for a segment of another node.
+  world.directory.removeGone = async (namespace, key, segment, page) => {
+    said.push([namespace, [...key], segment, page]);
+    return false;
+  };
+  const files = new Map(world.disk.files);
+  world.disk.files.clear();
+  t.same(await world.load([keyOf(1)]), [LOAD_STATUS.gone]);
+  t.equal(said.length, 1);
+  for (const [path, file] of files) world.disk.files.set(path, file);
+  t.ok(sameBlock((await world.load([keyOf(1)]))[0], blockOf(1, 5000)), 'its name shows late');
+  await world.close();
+});

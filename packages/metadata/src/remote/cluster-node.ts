@@ -33,6 +33,8 @@ export interface ClusterNodeParts {
 export class ClusterNode implements Cluster {
   residents: Cluster['residents'];
   oldestReadVersion: Cluster['oldestReadVersion'];
+  onRemoved: Cluster['onRemoved'];
+  onRemovalsMissed: Cluster['onRemovalsMissed'];
   onReclaimable: Cluster['onReclaimable'];
   readonly #parts: ClusterNodeParts;
   readonly #joinMs: number;

@@ -1,6 +1,7 @@
 import type { Chance, Clock, Directory, SmallFiles } from '@refill/interface';
 import { ClusterNode } from './cluster-node.ts';
 import { FindRemote } from './find-remote.ts';
+import { HeardRemovals } from './heard-removals.ts';
 import { Heartbeat, type NodeIdentity } from './heartbeat.ts';
 import { HeldLease } from './held-lease.ts';
 import { LastCheckpoint } from './last-checkpoint.ts';
@@ -56,11 +57,12 @@ export function createRemoteMetadata(parts: RemoteParts, options: RemoteOptions)
   const { node, control, dataAddress } = options;
   const seed = new DataView(chance.bytes(new Uint8Array(4)).buffer).getUint32(0);
   const cache = new LocationCache({ seed, bytesMax: options.cacheBytes ?? 256 * MIB });
+  const heard = new HeardRemovals({ seed });
   const checkpoint = new LastCheckpoint(
-    { files, clock, log },
+    { files, clock, log, heard },
     { seed, bytesMax: options.checkpointBytes ?? 512 * MIB },
   );
-  const link = new ServiceLink({ channel, clock, cache });
+  const link = new ServiceLink({ channel, clock, cache, heard });
   const lease = new HeldLease(node, clock);
   const notes = new NodeNotes();
   const finder = new FindRemote({ link, cache, checkpoint }, { lookupMs: options.lookupMs ?? 1000 });
@@ -87,5 +89,8 @@ export function createRemoteMetadata(parts: RemoteParts, options: RemoteOptions)
     { link, lease, notes, heartbeat, directory, clock },
     { joinMs: options.joinMs ?? 30_000 },
   );
+  persist.onFenced = () => heartbeat.beat();
+  link.onRemoved = (namespace, key) => cluster.onRemoved?.(namespace, key);
+  link.onRemovalsMissed = () => cluster.onRemovalsMissed?.();
   return { directory, cluster };
 }

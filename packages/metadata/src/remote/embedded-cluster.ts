@@ -27,6 +27,8 @@ class EmbeddedCluster implements Cluster {
   readonly members: readonly ClusterMember[];
   residents: Cluster['residents'];
   oldestReadVersion: Cluster['oldestReadVersion'];
+  onRemoved: Cluster['onRemoved'];
+  onRemovalsMissed: Cluster['onRemovalsMissed'];
   onReclaimable: Cluster['onReclaimable'];
   readonly #directory: Directory;
 

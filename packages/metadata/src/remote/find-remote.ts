@@ -1,4 +1,5 @@
 import { ENTRY_NONE, KEY_WORDS, LOCATION_ROW, LOCATION_ROW_WORDS, RefillError } from '@refill/interface';
+import { hex } from '../catalogue.ts';
 import { MESSAGE } from '../protocol/message.ts';
 import type { LastCheckpoint } from './last-checkpoint.ts';
 import type { LocationCache } from './location-cache.ts';
@@ -61,8 +62,9 @@ export class FindRemote {
   ): Promise<void> {
     const { link, cache, checkpoint } = this.#parts;
     const count = missing.length;
+    const isSame = this.#meaningOf(namespace);
     // Once more when the directory was made anew meanwhile: the second answer is of the new one.
-    for (let attempt = 0; attempt < 2 && !link.isAway; attempt++) {
+    for (let attempt = 0; attempt < 2 && !link.isAway && isSame(); attempt++) {
       try {
         const { body, now, isVoid } = await link.request(
           MESSAGE.lookup,
@@ -93,12 +95,25 @@ export class FindRemote {
         if (!(error instanceof RefillError) || !AWAY.has(error.code)) throw error;
       }
     }
-    await this.#fromCheckpoint(namespace, keys, missing, rows);
+    await this.#fromCheckpoint(namespace, keys, missing, rows, isSame);
+  }
+
+  /** Whether the index still means the namespace that it means now; one that is not known yet may mean any. */
+  #meaningOf(namespace: number): () => boolean {
+    const { link } = this.#parts;
+    const id = link.replica.namespaces.get(namespace)?.id;
+    return () => {
+      const { replica } = link;
+      const now = replica.namespaces.get(namespace)?.id;
+      if (id === undefined || now === undefined) return id === now && !replica.isVoid(namespace);
+      return hex(id) === hex(now);
+    };
   }
 
   async #askPrefix(namespace: number, keys: Uint32Array, count: number, from: number): Promise<number> {
     const { link } = this.#parts;
-    for (let attempt = 0; attempt < 2 && !link.isAway; attempt++) {
+    const isSame = this.#meaningOf(namespace);
+    for (let attempt = 0; attempt < 2 && !link.isAway && isSame(); attempt++) {
       try {
         const { body, isVoid } = await link.request(
           MESSAGE.matchPrefix,
@@ -115,6 +130,7 @@ export class FindRemote {
         if (!(error instanceof RefillError) || !AWAY.has(error.code)) throw error;
       }
     }
+    if (!isSame()) return 0;
     const rows = new Uint32Array(count * LOCATION_ROW_WORDS);
     await this.lookup(namespace, keys, count, rows);
     let length = 0;
@@ -127,11 +143,12 @@ export class FindRemote {
     keys: Uint32Array,
     missing: Int32Array,
     rows: Uint32Array,
+    isSame: () => boolean,
   ): Promise<void> {
     const { link, checkpoint } = this.#parts;
     await checkpoint.ready(link.replica.stamp.incarnation, this.#lookupMs);
     for (const i of missing) {
-      if (checkpoint.locate(namespace, keys, i, rows, i, this.#isReadable)) continue;
+      if (isSame() && checkpoint.locate(namespace, keys, i, rows, i, this.#isReadable)) continue;
       rows.fill(0, i * LOCATION_ROW_WORDS, (i + 1) * LOCATION_ROW_WORDS);
       rows[i * LOCATION_ROW_WORDS + LOCATION_ROW.entry] = ENTRY_NONE;
     }

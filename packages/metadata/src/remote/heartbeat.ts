@@ -61,6 +61,11 @@ export class Heartbeat {
   #isVoid = false;
   #draining = false;
   #isOpen = false;
+  /** The first join is done. */
+  #isRunning = false;
+  #isUrgent = false;
+  /** When the last one began: also urgent ones keep a distance. */
+  #beatAtMs = Number.NEGATIVE_INFINITY;
   #cancelTimer: (() => void) | undefined;
   #beating: Promise<void> | undefined;
 
@@ -69,8 +74,9 @@ export class Heartbeat {
     this.#life = drawNumber(parts.chance);
     parts.link.onAnew = (isNewDirectory) => {
       if (isNewDirectory && this.#hasJoined) this.#isVoid = true;
-      // Another session knows neither the lease nor what is resident.
+      // Another session knows neither the lease nor what is resident: nothing is written until this node joins again.
       this.#hasJoined = false;
+      this.beat();
     };
   }
 
@@ -92,13 +98,14 @@ export class Heartbeat {
         await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve));
       }
     }
+    this.#isRunning = true;
     this.#schedule(HURRY_MS);
   }
 
   /** Ends the lease, with the service's knowledge where it can be reached. */
   async stop(): Promise<void> {
     if (!this.#isOpen) return;
-    this.#isOpen = false;
+    this.#isOpen = this.#isRunning = false;
     this.#cancelTimer?.();
     await this.#beating;
     const { link, lease } = this.#parts;
@@ -122,18 +129,23 @@ export class Heartbeat {
     this.beat();
   }
 
-  /** A heartbeat at once. */
+  /** A heartbeat at once, or right after the one under way: what was heard may have ended the lease. */
   beat(): void {
-    if (this.#isOpen && this.#beating === undefined) this.#schedule(0);
+    if (!this.#isRunning) return;
+    if (this.#beating !== undefined) this.#isUrgent = true;
+    else this.#schedule(Math.max(0, this.#beatAtMs + HURRY_MS - this.#parts.clock.nowMs()));
   }
 
   #schedule(delayMs: number): void {
     this.#cancelTimer?.();
     this.#cancelTimer = this.#parts.clock.after(delayMs, () => {
       this.#cancelTimer = undefined;
+      this.#beatAtMs = this.#parts.clock.nowMs();
       this.#beating = this.#once().finally(() => {
         this.#beating = undefined;
-        if (this.#isOpen) this.#schedule(this.#pauseMs);
+        const pauseMs = this.#isUrgent ? HURRY_MS : this.#pauseMs;
+        this.#isUrgent = false;
+        if (this.#isOpen) this.#schedule(pauseMs);
       });
     });
   }
@@ -147,6 +159,10 @@ export class Heartbeat {
   async #once(): Promise<void> {
     try {
       if (!this.#hasJoined) await this.#join();
+      await this.#renew();
+      if (this.#hasJoined) return;
+      // The lease is over: joining again waits for no other turn, for puts wait for the new epoch.
+      await this.#join();
       await this.#renew();
     } catch (error) {
       if (!(error instanceof RefillError)) throw error;

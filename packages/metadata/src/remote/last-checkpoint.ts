@@ -9,6 +9,7 @@ import {
 } from '@refill/interface';
 import { INDEX_ROW, INDEX_ROW_WORDS } from '../block-index.ts';
 import { findManifest, readPart } from '../checkpoint.ts';
+import type { AsOf, HeardRemovals } from './heard-removals.ts';
 
 /** `segment` to `tokens` of `INDEX_ROW`: what a location needs. */
 const COLUMNS = 7;
@@ -19,8 +20,9 @@ const RETRY_MS = 10_000;
 
 /**
  * Locations from the last checkpoint on the shared file system, for the time while the metadata service is away.
- * Loaded when first asked, as far as the bound allows; given back when the service is there again. One of another
- * incarnation of the directory is passed over: its segments are others.
+ * Loaded when first asked, as far as the bound allows; given back when the service is there again. It may show blocks
+ * that were deleted since it was written (invariant K9): so it is used only where this node has heard of every deletion
+ * since, which are then left out. One of another incarnation of the directory is passed over: its segments are others.
  */
 export class LastCheckpoint {
   readonly #files: SmallFiles;
@@ -28,7 +30,10 @@ export class LastCheckpoint {
   readonly #log: { error(format: string, ...args: unknown[]): void };
   readonly #seed: number;
   readonly #entriesMax: number;
+  readonly #heard: HeardRemovals;
   #table: KeyTable | undefined;
+  /** Of the checkpoint in the table. */
+  #asOf: AsOf = { session: 0, version: 0 };
   #loading: Promise<void> | undefined;
   #retryAtMs = Number.NEGATIVE_INFINITY;
 
@@ -37,12 +42,14 @@ export class LastCheckpoint {
       files: SmallFiles;
       clock: Clock;
       log: { error(format: string, ...args: unknown[]): void };
+      heard: HeardRemovals;
     },
     options: { seed: number; bytesMax: number },
   ) {
     this.#files = parts.files;
     this.#clock = parts.clock;
     this.#log = parts.log;
+    this.#heard = parts.heard;
     this.#seed = options.seed;
     this.#entriesMax = Math.floor(options.bytesMax / ENTRY_BYTES);
   }
@@ -54,6 +61,7 @@ export class LastCheckpoint {
 
   /** Settles when it is loaded, or could not be, or after `waitMs`. Never rejects. */
   async ready(incarnation: number, waitMs: number): Promise<void> {
+    if (this.#table !== undefined && !this.#heard.covers(this.#asOf)) this.release();
     if (this.#table !== undefined || this.#clock.nowMs() < this.#retryAtMs) return;
     this.#loading ??= this.#load(incarnation)
       .catch((error: unknown) => {
@@ -78,7 +86,8 @@ export class LastCheckpoint {
     isReadable: (segment: number) => boolean,
   ): boolean {
     const id = this.#table?.find(namespace, keys, index * KEY_WORDS) ?? -1;
-    if (id < 0) return false;
+    if (id < 0 || !this.#heard.covers(this.#asOf)) return false;
+    if (this.#heard.isRemovedSince(this.#asOf, namespace, keys, index * KEY_WORDS)) return false;
     const page = this.#table!.pageOf(id)!;
     const from = this.#table!.rowAt(id);
     if (!isReadable(page[from + INDEX_ROW.segment]!)) return false;
@@ -114,6 +123,8 @@ export class LastCheckpoint {
   async #load(incarnation: number): Promise<void> {
     const { manifest } = await findManifest(this.#files);
     if (manifest === undefined || manifest.incarnation !== incarnation) return;
+    const asOf = { session: manifest.session ?? 0, version: manifest.catalogueVersion ?? 0 };
+    if (!this.#heard.covers(asOf)) return;
     const table = new KeyTable({ seed: this.#seed, columns: COLUMNS });
     for (let part = 0; part < manifest.parts.length && table.size < this.#entriesMax; part++) {
       const content = await readPart(this.#files, manifest, part);
@@ -126,6 +137,7 @@ export class LastCheckpoint {
       }
     }
     this.#table = table;
+    this.#asOf = asOf;
   }
 
   #pause(ms: number): { promise: Promise<void>; cancel: () => void } {

@@ -20,6 +20,8 @@ export interface PersistOptions {
  * beyond which they are refused at once. A change whose answer was lost is asked for again; all of them allow that.
  */
 export class Persist {
+  /** Told when the service refused a change because it knows another epoch or directory. */
+  onFenced: (() => void) | undefined;
   readonly #link: ServiceLink;
   readonly #lease: HeldLease;
   readonly #clock: Clock;
@@ -40,16 +42,23 @@ export class Persist {
 
   /**
    * Asks until the service answers. `rows` is what it weighs. `epoch` is this node's that it is made under, if it is:
-   * then it also waits until the lease is held. The answer and whether it was asked more than once.
+   * then it also waits until the lease is held. `namesIndexes`: it names segments or namespaces by index, which mean
+   * nothing once the directory was made anew (K3): `ERR_FENCED` then. The answer and whether it was asked more than once.
    */
   async run(
     type: number,
     fill: (writer: WordWriter) => void,
-    { rows, epoch, capacity }: { rows: number; epoch?: number | undefined; capacity?: number },
+    {
+      rows,
+      epoch,
+      namesIndexes = false,
+      capacity = 64,
+    }: { rows: number; epoch?: number | undefined; namesIndexes?: boolean; capacity?: number },
   ): Promise<Answer & { again: boolean }> {
     if (this.#rows > 0 && this.#rows + rows > this.#options.writeRowsMax && this.#link.isAway)
       throw unavailable(`${this.#rows} rows wait for it already`);
     const endsAtMs = this.#clock.nowMs() + this.#options.writeDeadlineMs;
+    const { incarnation } = this.#link.replica.stamp;
     this.#rows += rows;
     try {
       for (let again = false; ; again = true) {
@@ -57,11 +66,14 @@ export class Persist {
         if (leftMs <= 0) throw unavailable(`no answer in ${this.#options.writeDeadlineMs} ms`);
         await this.#link.whenBack(leftMs);
         await this.#untilHeld(epoch, endsAtMs);
+        if (namesIndexes && this.#link.replica.stamp.incarnation !== incarnation) throw madeAnew();
         try {
           const tryMs = Math.max(1, Math.min(TRY_MS, endsAtMs - this.#clock.nowMs()));
-          return { ...(await this.#link.request(type, fill, tryMs, { capacity: capacity ?? 64 })), again };
+          return { ...(await this.#link.request(type, fill, tryMs, { capacity })), again };
         } catch (error) {
-          if (!(error instanceof RefillError) || !PASSING.has(error.code)) throw error;
+          if (!(error instanceof RefillError)) throw error;
+          if (error.code === 'ERR_FENCED') this.onFenced?.();
+          if (!PASSING.has(error.code)) throw error;
         }
       }
     } finally {
@@ -78,6 +90,10 @@ export class Persist {
     if (epoch !== undefined && epoch !== this.#lease.epoch)
       throw new RefillError('ERR_FENCED', `epoch ${epoch} is over, this node has ${this.#lease.epoch}`);
   }
+}
+
+export function madeAnew(): RefillError {
+  return new RefillError('ERR_FENCED', 'the directory was made anew');
 }
 
 const PASSING: ReadonlySet<string> = new Set(['ERR_METADATA_UNAVAILABLE', 'ERR_DEADLINE']);

@@ -17,13 +17,15 @@ import { applyChanges } from '../protocol/catalogue-changes.ts';
 import { MESSAGE } from '../protocol/message.ts';
 import type { WordWriter } from '../protocol/words.ts';
 import { encodeSmall } from '../record.ts';
+import { findCertain } from './find-certain.ts';
 import type { FindRemote } from './find-remote.ts';
 import type { ServiceStats } from './heartbeat.ts';
 import type { HeldLease } from './held-lease.ts';
 import type { LastCheckpoint } from './last-checkpoint.ts';
 import type { LocationCache } from './location-cache.ts';
+import { renumbered } from './namespace-bindings.ts';
 import type { NodeNotes } from './node-notes.ts';
-import type { Persist } from './persist.ts';
+import { madeAnew, type Persist } from './persist.ts';
 import { readCounts } from './read-counts.ts';
 import type { Replica } from './replica.ts';
 import type { ServiceLink } from './service-link.ts';
@@ -110,7 +112,9 @@ export class RemoteDirectory implements Directory {
     const { link } = this.#parts;
     applyChanges(body, targetOf(link.replica, { namespace: (record) => (opened = record) }));
     invariant(opened !== undefined, 'the answer holds the namespace');
-    return this.#replica.namespaces.get(opened.index)!;
+    const record = this.#replica.namespaces.get(opened.index);
+    if (record === undefined) throw renumbered(opened);
+    return record;
   }
 
   namespace(index: number): NamespaceRecord | undefined {
@@ -179,8 +183,16 @@ export class RemoteDirectory implements Directory {
     return this.#unlink.has(index) && this.segment(index)?.state === 'dead';
   }
 
-  lookup(namespace: number, keys: Uint32Array, count: number, rows: Uint32Array): void | Promise<void> {
-    return this.#parts.finder.lookup(namespace, keys, count, rows);
+  lookup(
+    namespace: number,
+    keys: Uint32Array,
+    count: number,
+    rows: Uint32Array,
+    { certain = false }: { certain?: boolean } = {},
+  ): void | Promise<void> {
+    const { finder, persist } = this.#parts;
+    if (certain) return findCertain(persist, namespace, keys, count, rows);
+    return finder.lookup(namespace, keys, count, rows);
   }
 
   matchPrefix(namespace: number, keys: Uint32Array, count: number): number | Promise<number> {
@@ -241,6 +253,22 @@ export class RemoteDirectory implements Directory {
     return removed;
   }
 
+  /** A name of another node's file that is not there yet says nothing about the block (R6): what is known here goes. */
+  async removeGone(
+    namespace: number,
+    key: Uint32Array,
+    segment: number,
+    offsetPages: number,
+  ): Promise<boolean> {
+    const { lease, cache, checkpoint } = this.#parts;
+    if (this.segment(segment)?.node === lease.node)
+      return this.removeAt(namespace, key, segment, offsetPages);
+    this.#assertOpen();
+    cache.removeAt(namespace, key, segment, offsetPages);
+    checkpoint.remove(namespace, key);
+    return false;
+  }
+
   touch(entries: Uint32Array, count: number): void {
     this.#parts.notes.touch(entries, count);
   }
@@ -278,7 +306,12 @@ export class RemoteDirectory implements Directory {
           .word(durable ? 1 : 0)
           .word(count)
           .words(rows),
-      { rows: count, epoch: node === lease.node ? epoch : undefined, capacity: rows.length + 64 },
+      {
+        rows: count,
+        epoch: node === lease.node ? epoch : undefined,
+        namesIndexes: true,
+        capacity: rows.length + 64,
+      },
     );
     accepted.set(body.bytes(count));
     readCounts(body, this.#replica);
@@ -295,7 +328,7 @@ export class RemoteDirectory implements Directory {
         writer.text(lease.node).wide(lease.epoch);
         fill(writer);
       },
-      { rows, capacity: 64 + rows * KEY_WORDS },
+      { rows, namesIndexes: !NAMES_NO_INDEX.has(type), capacity: 64 + rows * KEY_WORDS },
     );
   }
 
@@ -322,6 +355,9 @@ export class RemoteDirectory implements Directory {
   }
 }
 
+/** Changes that mean the same in every directory. */
+const NAMES_NO_INDEX: ReadonlySet<number> = new Set([MESSAGE.openNamespace, MESSAGE.reset]);
+
 /** Changes in the body of an answer go to the replica; `also` hears of them too. */
 function targetOf(
   replica: Replica,
@@ -338,8 +374,4 @@ function targetOf(
     memberGone: (slot) => replica.memberGone(slot),
     removed: (namespace, key) => replica.removed(namespace, key),
   };
-}
-
-function madeAnew(): RefillError {
-  return new RefillError('ERR_FENCED', 'the directory was made anew');
 }

@@ -2,6 +2,7 @@ import type { ClusterMember, NamespaceRecord, SegmentRecord } from '@refill/inte
 import { hex } from '../catalogue.ts';
 import type { ChangeTarget } from '../protocol/catalogue-changes.ts';
 import type { Stamp } from '../protocol/message.ts';
+import type { NamespaceBindings } from './namespace-bindings.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -13,17 +14,25 @@ export class Replica implements ChangeTarget {
   stamp: Stamp = { session: 0, version: 0, incarnation: 0 };
   readonly #segmentIds = new Map<string, Mutable<SegmentRecord>>();
   readonly #onRemoved: (namespace: number, key: Uint32Array) => void;
+  readonly #bindings: NamespaceBindings;
 
-  constructor(onRemoved: (namespace: number, key: Uint32Array) => void) {
+  constructor(onRemoved: (namespace: number, key: Uint32Array) => void, bindings: NamespaceBindings) {
     this.#onRemoved = onRemoved;
+    this.#bindings = bindings;
   }
 
   segmentById(id: Uint8Array): SegmentRecord | undefined {
     return this.#segmentIds.get(hex(id));
   }
 
+  /** One whose index meant another namespace before is not taken: blocks and sessions of this process hold the index. */
   namespace(record: NamespaceRecord): void {
-    this.namespaces.set(record.index, record);
+    if (this.#bindings.bind(record)) this.namespaces.set(record.index, record);
+  }
+
+  /** Whether an index meant a namespace that the directory does not know (any more) under it. */
+  isVoid(namespace: number): boolean {
+    return !this.namespaces.has(namespace) && this.#bindings.knows(namespace);
   }
 
   segment(record: SegmentRecord): void {

@@ -1,8 +1,11 @@
 import { type Clock, invariant, RefillError } from '@refill/interface';
+import { hex } from '../catalogue.ts';
 import { applyChanges } from '../protocol/catalogue-changes.ts';
 import { ANSWER, MESSAGE, readAnswerHead, type Stamp, startRequest } from '../protocol/message.ts';
 import { WordReader, type WordWriter } from '../protocol/words.ts';
+import type { HeardRemovals } from './heard-removals.ts';
 import type { LocationCache } from './location-cache.ts';
+import { NamespaceBindings } from './namespace-bindings.ts';
 import { Replica } from './replica.ts';
 
 /** One request to the metadata service and its answer, by whatever way; rejects as `ControlNetwork.request` does. */
@@ -30,9 +33,13 @@ export class ServiceLink {
   replica: Replica;
   /** Called when a whole copy was taken from a service that is another one, or forgot; `isNew`: all indexes are void. */
   onAnew: ((isNewDirectory: boolean) => void) | undefined;
+  /** Told of each block that was deleted, once it has left the cache; and of some that are not named. */
+  onRemoved: ((namespace: number, key: Uint32Array) => void) | undefined;
+  onRemovalsMissed: (() => void) | undefined;
   readonly #channel: ServiceChannel;
   readonly #clock: Clock;
   readonly #cache: LocationCache;
+  readonly #bindings = new NamespaceBindings();
   #copying: Promise<void> | undefined;
   #isAway = false;
   #backWaits: (() => void)[] = [];
@@ -41,11 +48,20 @@ export class ServiceLink {
   /** Service version up to which removals were applied: older answers do not fill the cache. */
   #removedVersion = 0;
   #sawRemoval = false;
+  /** Version of the answer whose changes are being applied. */
+  #applying = 0;
+  readonly #heard: HeardRemovals;
 
-  constructor(parts: { channel: ServiceChannel; clock: Clock; cache: LocationCache }) {
+  constructor(parts: {
+    channel: ServiceChannel;
+    clock: Clock;
+    cache: LocationCache;
+    heard: HeardRemovals;
+  }) {
     this.#channel = parts.channel;
     this.#clock = parts.clock;
     this.#cache = parts.cache;
+    this.#heard = parts.heard;
     this.replica = this.#emptyReplica();
   }
 
@@ -128,8 +144,11 @@ export class ServiceLink {
     const { stamp } = this.replica;
     if ((flags & ANSWER.copy) !== 0 || now.session !== stamp.session) return;
     if (now.version <= stamp.version) return;
+    this.#applying = now.version;
     applyChanges(new WordReader(changes), this.replica);
-    if ((flags & ANSWER.dropLocations) !== 0) this.#cache.clear();
+    if ((flags & ANSWER.dropLocations) !== 0) {
+      this.#missRemovals(now);
+    }
     if (this.#sawRemoval || (flags & ANSWER.dropLocations) !== 0) this.#removedVersion = now.version;
     this.#sawRemoval = false;
     this.replica.stamp = { ...now };
@@ -182,21 +201,28 @@ export class ServiceLink {
     replica.stamp = base;
     const before = this.replica;
     this.#versionBase = this.localVersion;
-    // Records that others hold go on as the same objects.
     const isNewDirectory = before.stamp.incarnation !== base.incarnation;
     if (!isNewDirectory) keepRecords(before, replica);
     // Removals meanwhile are not known one by one.
-    this.#cache.clear();
+    this.#missRemovals(base);
     this.#removedVersion = base.version;
     this.replica = replica;
     this.onAnew?.(isNewDirectory);
   }
 
+  #missRemovals(now: Stamp): void {
+    this.#cache.clear();
+    this.#heard.missed(now);
+    this.onRemovalsMissed?.();
+  }
+
   #emptyReplica(): Replica {
     return new Replica((namespace, key) => {
       this.#cache.remove(namespace, key, 0);
+      this.#heard.note(namespace, key, this.#applying);
       this.#sawRemoval = true;
-    });
+      this.onRemoved?.(namespace, key);
+    }, this.#bindings);
   }
 
   #within(work: Promise<void>, endsAtMs: number): Promise<void> {
@@ -216,10 +242,11 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   'ERR_METADATA_UNAVAILABLE',
 ]);
 
+/** Records that others hold go on as the same objects; one of another segment under the index, of a database set back, does not. */
 function keepRecords(from: Replica, to: Replica): void {
   for (const [index, record] of [...to.segments]) {
     const held = from.segments.get(index);
-    if (held === undefined) continue;
+    if (held === undefined || hex(held.id) !== hex(record.id)) continue;
     to.segmentGone(index);
     to.segment(Object.assign(held, record));
   }

@@ -69,7 +69,8 @@ export const handleRemove: ServiceHandler = async (core, request) => {
   assertWriter(core, request, node, epoch);
   const rows = new Uint32Array(count * LOCATION_ROW_WORDS);
   await core.directory.lookup(namespace, keys, count, rows);
-  const removed = await core.directory.remove(namespace, keys, count);
+  const durable = core.options.durableCommits;
+  const removed = await core.directory.remove(namespace, keys, count, { durable });
   const writer = new WordWriter().word(removed);
   putCounts(
     core,

@@ -78,13 +78,14 @@ export const handleCreateSegment: ServiceHandler = async (core, request) => {
       epoch: ownerEpoch,
       sizeBytes,
       restored,
+      durableCommits: core.options.durableCommits && !restored,
     }));
   const writer = new WordWriter();
   putSegment(writer, segment);
   return writer.finishWords();
 };
 
-/** `node, epoch(2), segment, from, to, end(2)` -> `moved`. Only the owner closes an open segment. */
+/** `node, epoch(2), segment, from, to, end(2)` -> `moved`. Only its owner closes an open segment while it holds its lease. */
 export const handleMoveSegment: ServiceHandler = async (core, request) => {
   const { reader } = request;
   const node = reader.text(NODE_NAME_BYTES_MAX);
@@ -93,6 +94,11 @@ export const handleMoveSegment: ServiceHandler = async (core, request) => {
   const [from, to] = [readState(reader), readState(reader)];
   const endBytes = reader.wide();
   assertWriter(core, request, node, epoch);
+  const segment = core.directory.segment(index);
+  if (segment?.state === 'open' && segment.node !== node && core.leases.byNode(segment.node) !== undefined) {
+    core.counters.fenced++;
+    throw new RefillError('ERR_FENCED', `segment ${index} is open and of ${segment.node}, which is alive`);
+  }
   const moved = await core.directory.moveSegment(index, from, to, endBytes);
   if (moved) core.ends.forget(index);
   return Uint32Array.of(moved ? 1 : 0);

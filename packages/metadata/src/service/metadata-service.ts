@@ -101,6 +101,7 @@ class Service implements MetadataService {
     );
     const reclaimer = new Reclaimer({ directory, clock, leases: () => leases.all() });
     const session = drawNumber(chance);
+    directory.session = session;
     const soft = { ends, fills, residency, leases, reclaimer };
     this.#core = { directory, clock, log, options, counters, session, ...soft };
     control?.handle(METADATA_PROTOCOL, (from, body) => this.answer(from, body));

@@ -14,7 +14,7 @@ export interface MetadataServiceOptions {
   /** Nodes at a time, and names of nodes ever. Default 4,096 and 65,536. */
   membersMax: number;
   namesMax: number;
-  /** Whether commits wait for the disk of the service. Default true: no recovery runs when its host dies. */
+  /** Whether commits and removals wait for the disk of the service. Default true: no recovery runs when its host dies. */
   durableCommits: boolean;
   /** Between two checkpoints on the shared file system. Default 5 minutes. */
   checkpointMs: number;

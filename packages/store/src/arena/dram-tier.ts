@@ -196,6 +196,17 @@ export class DramTier extends HeldBlocks {
     this.freeUnused(id);
   }
 
+  /** All ids are below this; some may be free. */
+  get idEnd(): number {
+    return this.table.idEnd;
+  }
+
+  /** Whether a block is a copy of one on the shared file system, or on its way from there. */
+  isFromShared(id: number): boolean {
+    const { state, flags } = this.columns;
+    return state[id] === loading || (state[id] === clean && (flags[id]! & stored) !== 0);
+  }
+
   /** Calls `visit` for every readable block that its key leads to. Walks a column. */
   forEachResident(visit: (id: number) => void): void {
     for (let id = 0; id < this.table.idEnd; id++) {

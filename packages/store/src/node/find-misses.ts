@@ -29,6 +29,17 @@ export function locateMisses(core: NodeCore, namespace: number, misses: Misses):
   if (waiting !== undefined) return relocate(core, namespace, misses, waiting);
 }
 
+/** Whether one of the keys was deleted by another node after so many deletions were heard of. */
+function isRemovedSince(core: NodeCore, namespace: number, misses: Misses, removals: number): boolean {
+  const { removed } = core;
+  if (core.removals === removals) return false;
+  if (removed.since > removals) return true;
+  for (let i = 0; i < misses.count; i++) {
+    if (removed.isRemovedAfter(namespace, misses.keys, i * KEY_WORDS, removals)) return true;
+  }
+  return false;
+}
+
 async function relocate(
   core: NodeCore,
   namespace: number,
@@ -37,9 +48,9 @@ async function relocate(
 ): Promise<void> {
   let waiting: void | Promise<void> = first;
   for (;;) {
-    const { deletions } = core;
+    const { deletions, removals } = core;
     await waiting;
-    if (core.deletions === deletions) return;
+    if (core.deletions === deletions && !isRemovedSince(core, namespace, misses, removals)) return;
     misses.locations.fill(0);
     waiting = core.directory.lookup(namespace, misses.keys, misses.count, misses.locations);
     if (waiting === undefined) return;

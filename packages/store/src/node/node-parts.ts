@@ -7,6 +7,7 @@ import type {
   ControlNetwork,
   Directory,
   PeerTransport,
+  RemovedKeys,
 } from '@refill/interface';
 import type { Arena } from '../arena/arena.ts';
 import type { DramTier } from '../arena/dram-tier.ts';
@@ -100,4 +101,7 @@ export interface NodeCore extends NodeComponents {
   readonly sharedLatency: Histogram;
   /** Counts starts and ends of deletions: a lookup that waited across one is made again. */
   deletions: number;
+  /** What other nodes deleted lately, by the count of deletions heard: for lookups that were under way. */
+  readonly removed: RemovedKeys;
+  removals: number;
 }

@@ -1,5 +1,6 @@
 import { RefillError } from '@refill/interface';
 import { Pins } from '../arena/pins.ts';
+import { sameBytes } from '../segment/segment-bytes.ts';
 import type { NodeCore } from './node-parts.ts';
 
 /** A call that waits; ended at once when its session closes. */
@@ -13,8 +14,8 @@ export interface SessionState {
   /** Never used again in the life of a node: what a closed session left cannot be taken for another's. */
   readonly number: number;
   isClosed: boolean;
-  /** Indexes of namespaces that this session opened. */
-  readonly namespaces: Set<number>;
+  /** Namespaces that this session opened, by index, with the id that the index stood for then. */
+  readonly namespaces: Map<number, Uint8Array>;
   /** Handed out by reads, until `release`. */
   readonly pins: Pins;
   /** Kept by `pin`, until `unpin`. */
@@ -34,7 +35,7 @@ export function createSessionState(core: NodeCore, number: number): SessionState
     core,
     number,
     isClosed: false,
-    namespaces: new Set(),
+    namespaces: new Map(),
     pins: new Pins(),
     kept: new Pins(),
     reservations: new Pins(),
@@ -49,12 +50,21 @@ export function checkOpen(state: SessionState): void {
   if (state.isClosed) throw new RefillError('ERR_NODE_CLOSED', 'the session is closed');
 }
 
+/** Refuses a namespace that the session did not open, or whose index the directory no longer knows as the same (K6). */
 export function checkNamespace(state: SessionState, namespace: number): void {
-  if (!state.namespaces.has(namespace)) {
+  const opened = state.namespaces.get(namespace);
+  if (opened === undefined) {
     throw new RefillError('ERR_NAMESPACE_UNKNOWN', `namespace ${namespace} is not open in this session`, {
       fix: 'Open it first',
     });
   }
+  const { id } = state.core.directory.namespace(namespace) ?? {};
+  if (id === opened || (id !== undefined && sameBytes(id, opened))) return;
+  throw new RefillError(
+    'ERR_NAMESPACE_UNKNOWN',
+    `namespace ${namespace} was opened before the metadata was made anew, which does not know it`,
+    { fix: 'Open it again' },
+  );
 }
 
 /** Refuses a read of `count` keys that could exceed the pins of a session. */

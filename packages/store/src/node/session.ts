@@ -48,7 +48,7 @@ export class Session implements NodeSession {
     }
     const record = await this.#state.core.directory.openNamespace(fingerprint, policy);
     checkOpen(this.#state);
-    this.#state.namespaces.add(record.index);
+    this.#state.namespaces.set(record.index, record.id);
     return record;
   }
 

@@ -5,6 +5,7 @@ import {
   type NodeSession,
   type NodeStatus,
   RefillError,
+  RemovedKeys,
   SLOT_UNIT_BYTES,
   type StoreNode,
 } from '@refill/interface';
@@ -27,6 +28,9 @@ import { createSessionState } from './session-state.ts';
 import { statusOf } from './status.ts';
 import { WriteBehind } from './write-behind.ts';
 
+/** Deletions of others that a lookup may have to be compared with, at least: more than one answer tells. */
+const REMOVED_KEYS_MAX = 4096;
+
 /**
  * A store node of its parts. The engine must be started before (the arena is made of its panes); `start` and `stop`
  * start and stop the shared tier.
@@ -42,6 +46,7 @@ class Node implements StoreNode {
   readonly #sessions = new Set<NodeSession>();
   #nextSession = 1;
   #isOpen = false;
+  #leave = (): void => {};
   #startedMs: number;
 
   constructor(components: NodeComponents, options: NodeOptions) {
@@ -63,7 +68,7 @@ class Node implements StoreNode {
       } else regions.release(buffer);
     };
     await sharedTier.start();
-    joinCluster(this.#core);
+    this.#leave = joinCluster(this.#core);
     this.#startedMs = clock.nowMs();
     this.#isOpen = true;
   }
@@ -81,6 +86,7 @@ class Node implements StoreNode {
       log.error('stopped with %d bytes not stored', behind.backlogBytes);
     }
     behind.stop();
+    this.#leave();
     await sharedTier.seal();
     await sharedTier.stop();
   }
@@ -132,6 +138,8 @@ function createCore(components: NodeComponents, options: NodeOptions): NodeCore 
     dramLatency: new Histogram(),
     sharedLatency: new Histogram(),
     deletions: 0,
+    removed: new RemovedKeys({ seed: hashSeed, keysMax: REMOVED_KEYS_MAX }),
+    removals: 0,
   };
   // The two that act on the others get the whole, which has them as members.
   const core = parts as typeof parts & { loads: LoadBlocks; behind: WriteBehind };

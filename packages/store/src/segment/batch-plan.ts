@@ -36,8 +36,9 @@ export function planBatch(pick: Pick): BatchPlan {
     const at = i * ENTRY_WORDS;
     copyWords(rows, row + STORE_ROW.key, entries, at + ENTRY.key, KEY_WORDS);
     entries[at + ENTRY.flags] = pick.flags;
-    if (tombstone) continue;
+    // Of a tombstone these words say what it buries.
     copyWords(rows, row + STORE_ROW.parent, entries, at + ENTRY.parent, KEY_WORDS);
+    if (tombstone) continue;
     const lengthBytes = rows[row + STORE_ROW.lengthBytes]!;
     entries[at + ENTRY.family] = rows[row + STORE_ROW.family]!;
     entries[at + ENTRY.shard] = rows[row + STORE_ROW.shard]!;

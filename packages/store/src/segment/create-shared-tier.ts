@@ -22,6 +22,7 @@ import {
   STORE_ROW,
   STORE_ROW_WORDS,
 } from '../shared-tier.ts';
+import { fillTarget } from './buried.ts';
 import { IoBatches } from './io-batches.ts';
 import {
   NamespaceWriter,
@@ -66,6 +67,11 @@ export interface SharedTierOptions {
   patienceMs?: number;
   /** Deadline of one I/O of a write. Default 30 s: a cut network hangs for that long. */
   writeDeadlineMs?: number;
+  /**
+   * How long blocks wait for `adopt` when the directory says that the epoch is over, before they fail. Default 0: a node
+   * that is alone never gets another.
+   */
+  fencedHoldMs?: number;
   /** Write bytes in flight while nobody reads, and while somebody does. Default 40 MiB and 2 MiB. */
   writeIdleBytes?: number;
   writeYieldingBytes?: number;
@@ -139,6 +145,7 @@ class Segments implements SharedTier {
       batchBytes: options.batchBytes ?? 16 * MIB,
       batchesInFlight: options.batchesInFlight ?? 4,
       patienceMs: options.patienceMs ?? 5,
+      fencedHoldMs: options.fencedHoldMs ?? 0,
       writeDeadlineMs: options.writeDeadlineMs ?? 30_000,
     };
     const { io, directory, clock, chance, scratch } = parts;
@@ -171,7 +178,7 @@ class Segments implements SharedTier {
       batches: new IoBatches(IO_BATCH_OPS_MAX),
       space: new SpaceBackoff(clock),
       folders: new SegmentFolders(io),
-      fencing: { fenced: false },
+      fencing: { fenced: false, heldUntilMs: 0 },
       nextSequence: () => ++this.#sequence,
       onSegmentClosed: () => void this.reclaim(),
     };
@@ -207,16 +214,17 @@ class Segments implements SharedTier {
     return this.#reads.oldest;
   }
 
-  store(rows: Uint32Array, count: number, options: { behind: boolean }): Promise<void> {
+  async store(rows: Uint32Array, count: number, options: { behind: boolean }): Promise<void> {
     this.#assertOpen();
-    return this.#enqueue(rows, count, 0, !options.behind);
+    await this.#enqueue(rows, count, 0, !options.behind);
   }
 
   async remove(namespace: number, keys: Uint32Array, count: number): Promise<number> {
     this.#assertOpen();
     const { directory } = this.#parts;
     const locations = new Uint32Array(count * LOCATION_ROW_WORDS);
-    await directory.lookup(namespace, keys, count, locations);
+    // Certain: what a service that is away cannot tell is not taken for absence, or the removal would say that it was done.
+    await directory.lookup(namespace, keys, count, locations, { certain: true });
     // Keys that are not there need no tombstone, unless a put of them may be on its way.
     const all = !(this.#writers.get(namespace)?.idle ?? true);
     const rows = new Uint32Array(count * STORE_ROW_WORDS);
@@ -226,14 +234,20 @@ class Segments implements SharedTier {
       const at = written++ * STORE_ROW_WORDS;
       rows.set(keys.subarray(i * 8, i * 8 + 8), at + STORE_ROW.key);
       rows[at + STORE_ROW.namespace] = namespace;
+      const segment = directory.segment(locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.segment]!);
+      if (locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] === 0 || segment === undefined) continue;
+      const page = locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.offsetPages]!;
+      fillTarget(rows, at + STORE_ROW.parent, segment.id, page);
     }
     if (written === 0) return 0;
-    await this.#enqueue(rows, written, BLOCK_FLAG.tombstone, true);
+    const request = await this.#enqueue(rows, written, BLOCK_FLAG.tombstone, true);
     let removed = 0;
     for (let i = 0; i < written; i++) {
       const status = rows[i * STORE_ROW_WORDS + STORE_ROW.status];
       if (status === PUT_STATUS.failed) {
-        throw new RefillError('ERR_STORAGE_FAILED', 'the removal could not be made durable');
+        throw (
+          request?.failure ?? new RefillError('ERR_STORAGE_FAILED', 'the removal could not be made durable')
+        );
       }
       if (status === PUT_STATUS.stored) removed++;
     }
@@ -271,10 +285,15 @@ class Segments implements SharedTier {
   }
 
   /** Hands rows to the writers of their namespaces, runs of one namespace at a time. */
-  #enqueue(rows: Uint32Array, count: number, flags: number, urgent: boolean): Promise<void> {
-    if (count === 0) return Promise.resolve();
+  #enqueue(
+    rows: Uint32Array,
+    count: number,
+    flags: number,
+    urgent: boolean,
+  ): Promise<StoreRequest | undefined> {
+    if (count === 0) return Promise.resolve(undefined);
     return new Promise((resolve) => {
-      const request: StoreRequest = { rows, flags, remaining: count, resolve };
+      const request: StoreRequest = { rows, flags, remaining: count, resolve: () => resolve(request) };
       for (let from = 0; from < count; ) {
         const namespace = rows[from * STORE_ROW_WORDS + STORE_ROW.namespace]!;
         let to = from + 1;

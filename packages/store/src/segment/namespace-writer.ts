@@ -15,7 +15,7 @@ import { ERRNO, errnoOf, isFull } from './errno.ts';
 import { fileIdentity } from './file-identity.ts';
 import { FooterIndex } from './footer.ts';
 import { lengthAt, type Pick, PutQueue, type StoreRequest, settleStore } from './put-queue.ts';
-import { pagesUp } from './segment-bytes.ts';
+import { pagesUp, sameBytes } from './segment-bytes.ts';
 import type { SegmentFolders } from './segment-folders.ts';
 import { segmentPath } from './segment-path.ts';
 import { SegmentWriter, type WriterIdentity, type WriterParts } from './segment-writer.ts';
@@ -29,6 +29,8 @@ export interface NamespaceWriterOptions extends WriterIdentity {
   batchesInFlight: number;
   /** How long work that nobody waits for may wait for company. */
   patienceMs: number;
+  /** How long blocks wait for the next epoch when theirs is over; 0 where none comes. */
+  fencedHoldMs: number;
 }
 
 export interface NamespaceWriterParts extends WriterParts {
@@ -40,8 +42,8 @@ export interface NamespaceWriterParts extends WriterParts {
   onSegmentClosed: () => void;
   /** The next sequence of this incarnation, over all namespaces. */
   nextSequence: () => number;
-  /** The node's epoch is no longer the current one: nothing is written any more. */
-  fencing: { fenced: boolean };
+  /** The node's epoch is no longer the current one: nothing is written any more, and until when it is waited for another. */
+  fencing: { fenced: boolean; heldUntilMs: number };
 }
 
 /** A block is written at most twice: once more into a new segment after the first failed. */
@@ -63,6 +65,7 @@ export class NamespaceWriter {
   /** Said by the timer itself: timers may come a little before the clock says so. */
   #patienceOver = false;
   #cancelTimer: (() => void) | undefined;
+  #cancelHold: (() => void) | undefined;
   #wake: (() => void) | undefined;
   readonly #finishing = new Set<Promise<void>>();
   #idleWaits: (() => void)[] = [];
@@ -89,6 +92,8 @@ export class NamespaceWriter {
    */
   adopt(options: NamespaceWriterOptions): void {
     this.#options = options;
+    this.#cancelHold?.();
+    this.#cancelHold = undefined;
     this.#segment?.abandon();
     this.#rollOver();
     this.#start();
@@ -107,7 +112,7 @@ export class NamespaceWriter {
   #start(): void {
     if (this.#running || this.#queue.empty) return;
     if (!this.#ready()) {
-      this.#armTimer();
+      this.#wait();
       return;
     }
     this.#running = true;
@@ -116,6 +121,7 @@ export class NamespaceWriter {
 
   /** Work that somebody waits for goes at once, a full batch too; the rest when its patience ends. */
   #ready(): boolean {
+    if (this.#isHeld) return false;
     return (
       this.#queue.urgent ||
       this.#flushing > 0 ||
@@ -123,6 +129,25 @@ export class NamespaceWriter {
       this.#queue.blocks >= BATCH_BLOCKS_MAX ||
       this.#patienceOver
     );
+  }
+
+  /** Whether another epoch is waited for: blocks that met the fence are not lost while it may come. */
+  get #isHeld(): boolean {
+    const { clock, fencing } = this.#parts;
+    return fencing.fenced && clock.nowMs() < fencing.heldUntilMs;
+  }
+
+  #wait(): void {
+    if (this.#isHeld) this.#armHold();
+    else this.#armTimer();
+  }
+
+  #armHold(): void {
+    const { clock, fencing } = this.#parts;
+    this.#cancelHold ??= clock.after(Math.max(1, fencing.heldUntilMs - clock.nowMs()), () => {
+      this.#cancelHold = undefined;
+      this.#start();
+    });
   }
 
   #armTimer(): void {
@@ -147,7 +172,7 @@ export class NamespaceWriter {
     }
     this.#running = false;
     this.#patienceOver = false;
-    if (!this.#queue.empty) this.#armTimer();
+    if (!this.#queue.empty) this.#wait();
     this.#checkIdle();
   }
 
@@ -182,7 +207,8 @@ export class NamespaceWriter {
       try {
         this.#segment = await this.#createSegment(plan);
       } catch (error) {
-        this.#fail(plan, errnoOf(error), isFenced(error), epoch);
+        const cause = error instanceof RefillError ? error : undefined;
+        this.#fail(plan, { errno: errnoOf(error), fenced: cause?.code === 'ERR_FENCED', cause }, epoch);
         this.#freeScratch(plan);
         return;
       }
@@ -190,7 +216,7 @@ export class NamespaceWriter {
         // The epoch changed meanwhile: this segment is of the one before.
         this.#segment.abandon();
         this.#rollOver();
-        this.#fail(plan, ERRNO.ESTALE, false, epoch);
+        this.#fail(plan, { errno: ERRNO.ESTALE, fenced: false }, epoch);
         this.#freeScratch(plan);
         return;
       }
@@ -210,7 +236,7 @@ export class NamespaceWriter {
       }
     } else {
       if (this.#segment === segment) this.#rollOver();
-      this.#fail(plan, outcome.errno, outcome.fenced, segment.record.epoch);
+      this.#fail(plan, outcome, segment.record.epoch);
     }
     this.#inFlight--;
     const wake = this.#wake;
@@ -221,14 +247,29 @@ export class NamespaceWriter {
   }
 
   /** `epoch` is the one that it was tried under: that an earlier one is fenced off is no news. */
-  #fail(plan: BatchPlan, errno: number, fenced: boolean, epoch: number): void {
+  #fail(
+    { pick }: BatchPlan,
+    { errno, fenced, cause }: { errno: number; fenced: boolean; cause?: RefillError | undefined },
+    epoch: number,
+  ): void {
     const { counters, fencing, space } = this.#parts;
     counters.writeFailures++;
-    if (fenced && epoch === this.#options.epoch) fencing.fenced = true;
+    if (fenced && epoch === this.#options.epoch && !fencing.fenced) {
+      fencing.fenced = true;
+      fencing.heldUntilMs = this.#parts.clock.nowMs() + this.#options.fencedHoldMs;
+    }
     if (isFull(errno)) space.full();
-    if (fencing.fenced || plan.pick.attempts + 1 >= ATTEMPTS_MAX)
-      this.#settleAll(plan.pick, PUT_STATUS.failed);
-    else this.#queue.putBack(plan.pick);
+    if (this.#isHeld) {
+      this.#queue.putBack(pick, pick.attempts);
+      return;
+    }
+    if (!fencing.fenced && pick.attempts + 1 < ATTEMPTS_MAX) {
+      this.#queue.putBack(pick);
+      return;
+    }
+    if (cause?.code === 'ERR_METADATA_UNAVAILABLE')
+      for (const request of pick.requests) request.failure = cause;
+    this.#settleAll(pick, PUT_STATUS.failed);
   }
 
   /**
@@ -238,6 +279,11 @@ export class NamespaceWriter {
   async #createSegment(plan: BatchPlan): Promise<SegmentWriter> {
     const { io, directory, chance, folders } = this.#parts;
     const options = this.#options;
+    const known = directory.namespace(this.#namespace.index);
+    if (known === undefined || !sameBytes(known.id, this.#namespace.id)) {
+      // The directory was made anew without this namespace: its index may become another's (K6).
+      throw new RefillError('ERR_NAMESPACE_UNKNOWN', `namespace ${this.#namespace.index} is unknown`);
+    }
     const { node, epoch, writeDeadlineMs } = options;
     const needed = pagesUp(PAGE_BYTES + plan.totalBytes + new FooterIndex().reserveBytes(plan.blocks));
     const sizeBytes = Math.min(SEGMENT_BYTES_MAX, Math.max(options.segmentBytes, needed));
@@ -302,8 +348,4 @@ export class NamespaceWriter {
   #checkIdle(): void {
     if (this.idle) for (const wake of this.#idleWaits.splice(0)) wake();
   }
-}
-
-function isFenced(error: unknown): boolean {
-  return error instanceof RefillError && error.code === 'ERR_FENCED';
 }

@@ -1,10 +1,13 @@
 import { type BlockIO, type Clock, type Directory, type FileId, RefillError } from '@refill/interface';
 import { ERRNO } from './errno.ts';
 import { fileIdentity } from './file-identity.ts';
+import { sameBytes } from './segment-bytes.ts';
 import { segmentPath } from './segment-path.ts';
 
 interface OpenFile {
   readonly segment: number;
+  /** Of the segment that the index stood for when it was opened. */
+  readonly segmentId: Uint8Array;
   readonly file: FileId;
   uses: number;
   /** Opened and not yet taken into use by its opener: not to be evicted. */
@@ -38,8 +41,15 @@ export class OpenFiles {
   /** A use of the segment if it is open already, without waiting. */
   tryUse(segment: number): FileUse | undefined {
     const file = this.#files.get(segment);
+    if (file === undefined) return undefined;
+    const record = this.#directory.segment(segment);
     // A condemned one is not read any more, so that whoever unlinks it waits only for reads that began before.
-    if (file === undefined || this.#directory.segment(segment)?.state === 'dead') return undefined;
+    if (record?.state === 'dead') return undefined;
+    // A directory that was made anew counts from the start again: the index may be another segment's by now (K6).
+    if (record !== undefined && !sameBytes(record.id, file.segmentId)) {
+      this.drop(segment);
+      return undefined;
+    }
     this.#files.delete(segment);
     this.#files.set(segment, file);
     return this.#use(file);
@@ -115,7 +125,15 @@ export class OpenFiles {
       identity: fileIdentity({ segmentId: record.id, namespaceId: namespace.id, epoch: record.epoch }),
       deadlineMs,
     });
-    const file: OpenFile = { segment, file: id, uses: 0, fresh: true, dropped: false };
+    const file: OpenFile = {
+      segment,
+      segmentId: record.id,
+      file: id,
+      uses: 0,
+      fresh: true,
+      dropped: false,
+    };
+    this.drop(segment);
     this.#files.set(segment, file);
     return file;
   }

@@ -1,4 +1,4 @@
-import { BLOCK_FLAG, invariant, type PUT_STATUS } from '@refill/interface';
+import { BLOCK_FLAG, invariant, type PUT_STATUS, type RefillError } from '@refill/interface';
 import { STORE_ROW, STORE_ROW_WORDS } from '../shared-tier.ts';
 import { pagesUp } from './segment-bytes.ts';
 
@@ -9,6 +9,8 @@ export interface StoreRequest {
   readonly flags: number;
   remaining: number;
   readonly resolve: () => void;
+  /** Why some of it failed, where that is more than the file system's doing. */
+  failure?: RefillError;
 }
 
 /** Rows of one request that wait, in the order in which they were given. */
@@ -51,15 +53,15 @@ export class PutQueue {
     this.#insert({ request, rowIndexes, next: 0, attempts: 0, urgent }, false);
   }
 
-  /** Puts blocks of a failed batch back in front, for one more attempt. */
-  putBack(pick: Pick): void {
+  /** Puts blocks of a failed batch back in front, for one more attempt, or one that does not count. */
+  putBack(pick: Pick, attempts: number = pick.attempts + 1): void {
     let end = pick.rowIndexes.length;
     while (end > 0) {
       const request = pick.requests[end - 1]!;
       let from = end;
       while (from > 0 && pick.requests[from - 1] === request) from--;
       const rowIndexes = Uint32Array.from(pick.rowIndexes.slice(from, end));
-      this.#insert({ request, rowIndexes, next: 0, attempts: pick.attempts + 1, urgent: true }, true);
+      this.#insert({ request, rowIndexes, next: 0, attempts, urgent: true }, true);
       end = from;
     }
   }

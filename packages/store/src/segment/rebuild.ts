@@ -8,6 +8,7 @@ import {
 } from '@refill/interface';
 import type { Scratch } from '../shared-tier.ts';
 import { batchAt, scanBatches } from './batch-scan.ts';
+import { Buried } from './buried.ts';
 import { CommitBuffer } from './commit-buffer.ts';
 import { yieldsPlace } from './contested.ts';
 import { errnoOf, isGone } from './errno.ts';
@@ -15,6 +16,7 @@ import { fileIdentity } from './file-identity.ts';
 import { withScanParts } from './scan-parts.ts';
 import { hexOf, sameBytes } from './segment-bytes.ts';
 import { fileBytes, readContents, type SegmentContents } from './segment-contents.ts';
+import { ENTRY, ENTRY_WORDS } from './segment-format.ts';
 import type { SegmentHeader } from './segment-header.ts';
 import { listSegments } from './segment-list.ts';
 import { segmentPath } from './segment-path.ts';
@@ -91,8 +93,11 @@ async function rebuild(
   const found = await findSegments(parts, scan, readAhead, progress);
   progress.segmentsTotal = found.length;
   await directory.reset();
+  // Hard state, with policies as they were set last; what is not among them has its policy from its segments.
+  const kept = new Set(directory.namespaces().map(({ id }) => hexOf(id)));
   const epochs = await raiseEpochs(directory, found);
   const commits = new CommitBuffer(directory, (rows, row) => yieldsPlace({ ...scan, directory }, rows, row));
+  const buried = new Buried();
   const ahead: Promise<SegmentContents>[] = [];
   for (const [position, { header }] of found.entries()) {
     for (let next = position + ahead.length; next < found.length && ahead.length < readAhead; next++) {
@@ -103,7 +108,7 @@ async function rebuild(
     }
     const contents = await ahead.shift()!;
     commits.as(header.node, epochs.get(header.node)!);
-    await restore(directory, header, contents, commits, progress);
+    await restore(directory, header, kept, contents, commits, buried, progress);
     progress.segments++;
     progress.blocksRestored = commits.accepted;
     options.onProgress?.(progress);
@@ -220,11 +225,14 @@ async function contentsOf(
 async function restore(
   directory: Directory,
   header: SegmentHeader,
+  kept: ReadonlySet<string>,
   contents: SegmentContents,
   commits: CommitBuffer,
+  buried: Buried,
   progress: RebuildProgress,
 ): Promise<void> {
-  const namespace = await directory.openNamespace(header.fingerprint, header.policy);
+  const policy = kept.has(hexOf(header.namespaceId)) ? {} : header.policy;
+  const namespace = await directory.openNamespace(header.fingerprint, policy);
   const segment: SegmentRecord = await directory.createSegment({
     id: header.segmentId,
     namespace: namespace.index,
@@ -238,7 +246,7 @@ async function restore(
   for (const batch of contents.batches) {
     if (isTombstoneBatch(batch)) {
       await commits.flush();
-      await applyTombstones(directory, batch, segment);
+      await applyTombstones(directory, batch, segment, buried);
       continue;
     }
     progress.blocks += batch.blocks;
@@ -247,6 +255,7 @@ async function restore(
         progress.torn++;
         continue;
       }
+      if (buried.has(segment.id, batch.entries[i * ENTRY_WORDS + ENTRY.offsetPages]!)) continue;
       const full = commits.add(batch.entries, i, namespace.index, segment.index);
       if (full !== undefined) await full;
     }

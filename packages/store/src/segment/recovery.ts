@@ -8,12 +8,14 @@ import {
 } from '@refill/interface';
 import type { Scratch } from '../shared-tier.ts';
 import { batchAt } from './batch-scan.ts';
+import { Buried } from './buried.ts';
 import { CommitBuffer } from './commit-buffer.ts';
 import { yieldsPlace } from './contested.ts';
 import { errnoOf, isGone } from './errno.ts';
 import { fileIdentity } from './file-identity.ts';
 import { withScanParts } from './scan-parts.ts';
 import { fileBytes, readContents, type SegmentContents } from './segment-contents.ts';
+import { ENTRY, ENTRY_WORDS } from './segment-format.ts';
 import { segmentPath } from './segment-path.ts';
 import { readSegmentHeader, type ScanParts } from './segment-scan.ts';
 import { applyTombstones, isTombstoneBatch } from './tombstones.ts';
@@ -59,7 +61,7 @@ export interface RecoveryReport {
 /**
  * Closes what earlier incarnations of this node, and former nodes, left open: what their batches hold and the
  * directory lacks is committed, then the segment is `sealed` (its footer is whole) or `abandoned`. Nothing is ever
- * appended to it. Run after `acquireEpoch` and before the tier starts. A former node gets a new epoch first, so that
+ * appended to it. A segment whose commits were durable (`durableCommits`: a cluster's) is only closed. Run after `acquireEpoch` and before the tier starts. A former node gets a new epoch first, so that
  * it is fenced should it live after all. A crash in between loses nothing: the next run does the same again.
  * Rejects with `ERR_VERSION` when a newer Refill wrote one of them.
  */
@@ -80,12 +82,17 @@ export function recoverSegments(parts: RecoveryParts, options: RecoveryOptions):
     const commits = new CommitBuffer(directory, (rows, row) =>
       yieldsPlace({ ...scan, directory }, rows, row),
     );
+    const buried = new Buried();
     const opened = new Set<number>();
     const inOrder = directory.segments().sort((a, b) => a.epoch - b.epoch || a.index - b.index);
     for (const segment of inOrder) {
       const epoch = epochs.get(segment.node) ?? 0;
       if (segment.state === 'open') {
         if (segment.epoch >= epoch) continue;
+        if (segment.durableCommits === true) {
+          await closeOnly(directory, segment, report);
+          continue;
+        }
         opened.add(segment.namespace);
       } else if (!opened.has(segment.namespace) || segment.state === 'dead') {
         // A block that is committed again may have been removed later, by a segment that is closed already.
@@ -93,7 +100,7 @@ export function recoverSegments(parts: RecoveryParts, options: RecoveryOptions):
       }
       try {
         commits.as(segment.node, epoch);
-        await recoverSegment(parts, scan, segment, commits, report);
+        await recoverSegment(parts, scan, segment, commits, buried, report);
       } catch (error) {
         if (error instanceof RefillError && error.code === 'ERR_VERSION') throw error;
         report.unreadable++;
@@ -129,11 +136,24 @@ async function takeOver(
   return epochs;
 }
 
+/**
+ * Its commits waited for the disk of the database, which so knows all that was acknowledged; what it does not know of the
+ * segment may have been deleted by another node since, and must not come back.
+ */
+async function closeOnly(
+  directory: Directory,
+  { index, sizeBytes }: SegmentRecord,
+  report: RecoveryReport,
+): Promise<void> {
+  if (await directory.moveSegment(index, 'open', 'abandoned', sizeBytes)) report.segments++;
+}
+
 async function recoverSegment(
   parts: RecoveryParts,
   scan: ScanParts,
   segment: SegmentRecord,
   commits: CommitBuffer,
+  buried: Buried,
   report: RecoveryReport,
 ): Promise<void> {
   const { directory } = parts;
@@ -146,13 +166,15 @@ async function recoverSegment(
   for (const batch of contents.batches) {
     if (isTombstoneBatch(batch)) {
       await commits.flush();
-      await applyTombstones(directory, batch, segment);
+      await applyTombstones(directory, batch, segment, buried);
       continue;
     }
     if (!wasOpen) continue;
     for (let i = 0; i < batch.blocks; i++) {
+      const page = batch.entries[i * ENTRY_WORDS + ENTRY.offsetPages]!;
       if (batch.whole?.[i] === 0) report.torn++;
-      else await commits.add(batch.entries, i, segment.namespace, segment.index);
+      else if (!buried.has(segment.id, page))
+        await commits.add(batch.entries, i, segment.namespace, segment.index);
     }
   }
   await commits.flush();

@@ -59,6 +59,7 @@ export const ENTRY_BYTES: number = ENTRY_WORDS * 4;
 export const ENTRY = {
   key: 0, //          8
   parent: 8, //       8
+  target: 8, //          of a tombstone instead, TARGET
   family: 16, //      1
   shard: 17, //       1
   offsetPages: 18, // 1  in the segment
@@ -70,6 +71,14 @@ export const ENTRY = {
   checksumLo: 24, //  1  bound to the identity, see checksum.ts of the contract
   checksumHi: 25, //  1
   reserved1: 26, //   2                                           = 28
+} as const;
+
+/** The location that a tombstone buries, in the words of the parent. Zeros in those of versions that named none. */
+export const TARGET = {
+  segmentId: 0, //    4
+  offsetPages: 4, //  1
+  form: 5, //         1  1: a location; 0: none is named
+  reserved: 6, //     2                                           = 8
 } as const;
 
 /** Footer index, before compression: for every batch a head of 8 words, then its entries. */

@@ -205,7 +205,10 @@ export class SegmentReader {
     this.#clock.after(1, () => this.#io.onRelease?.(buffer, offset, stored));
   }
 
-  /** The location is wrong for good: it leaves the directory, if it is still this one, and the answer waits for that. */
+  /**
+   * The location is wrong: one that is corrupt leaves the directory, if it is still this one, one that is gone as far as
+   * this node may say that (`removeGone`). The answer waits for that.
+   */
   #lose(
     request: LoadRequest,
     position: number,
@@ -216,14 +219,15 @@ export class SegmentReader {
     if (status === LOAD_STATUS.corrupt) this.#counters.corrupt++;
     else this.#counters.gone++;
     const finish = () => this.#finish(request, position, status);
-    this.#directory
-      .removeAt(
-        rows[at + LOAD_ROW.namespace]!,
-        rows.slice(at + LOAD_ROW.key, at + LOAD_ROW.key + 8),
-        rows[at + LOAD_ROW.segment]!,
-        rows[at + LOAD_ROW.offsetPages]!,
-      )
-      .then(finish, finish);
+    const location = [
+      rows[at + LOAD_ROW.namespace]!,
+      rows.slice(at + LOAD_ROW.key, at + LOAD_ROW.key + 8),
+      rows[at + LOAD_ROW.segment]!,
+      rows[at + LOAD_ROW.offsetPages]!,
+    ] as const;
+    const { removeAt, removeGone } = this.#directory;
+    const remove = status === LOAD_STATUS.gone ? removeGone : removeAt;
+    remove.call(this.#directory, ...location).then(finish, finish);
   }
 
   #finish(

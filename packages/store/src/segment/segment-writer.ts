@@ -47,7 +47,9 @@ export interface WriterIdentity {
 }
 
 /** What became of a batch: durable and in the directory, or the errno that ended its segment. */
-export type AppendOutcome = { accepted: Uint8Array } | { errno: number; fenced: boolean };
+export type AppendOutcome =
+  | { accepted: Uint8Array }
+  | { errno: number; fenced: boolean; cause?: RefillError };
 
 /**
  * The one writer of one segment (rules R1 and R3). Batches are placed one behind the other and may be in flight
@@ -270,8 +272,8 @@ export class SegmentWriter {
       return { accepted };
     } catch (error) {
       this.#failed = true;
-      const fenced = error instanceof RefillError && error.code === 'ERR_FENCED';
-      return { errno: ERRNO.EIO, fenced };
+      if (!(error instanceof RefillError)) return { errno: ERRNO.EIO, fenced: false };
+      return { errno: ERRNO.EIO, fenced: error.code === 'ERR_FENCED', cause: error };
     }
   }
 
