@@ -15,8 +15,8 @@ export const PLANTED_BUGS = [
     edits: [
       {
         package: 'store',
-        find: 'this.#options = options;\n    this.#segment?.abandon();\n    this.#rollOver();',
-        replace: 'Object.assign(this.#options, options);',
+        find: 'this.#options = options;\n    this.#cancelHold?.();\n    this.#cancelHold = undefined;\n    this.#segment?.abandon();\n    this.#rollOver();\n    this.#start();',
+        replace: 'Object.assign(this.#options, options);\n    this.#start();',
       },
     ],
   },

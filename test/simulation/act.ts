@@ -1,5 +1,4 @@
 import { SERVICE_PEER } from './chance.ts';
-import { KNOWN_GAPS } from './faults.ts';
 import { get, getInto, matchPrefix } from './get.ts';
 import type { Block } from './history.ts';
 import { acquireFill, awaitFill, flush, lateTicket, remove } from './others.ts';
@@ -142,11 +141,9 @@ async function pauseService({ world, random, pause }: Stage): Promise<void> {
 }
 
 async function loseDatabase({ world, random, pause }: Stage): Promise<void> {
-  const { metadata, plan, stores } = world;
+  const { metadata, plan } = world;
   if (!plan.losesDatabase) return;
-  if (KNOWN_GAPS.rebuildRenumbers) for (const host of stores) host.kill();
   metadata.lose({ copyToo: random() < 0.5 });
   await pause(1_000 * random());
   metadata.start();
-  for (const host of stores) host.start();
 }

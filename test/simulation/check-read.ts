@@ -1,4 +1,4 @@
-import { type Block, isBuried, nameOf, type Version } from './history.ts';
+import { type Block, type Deletion, isBuried, nameOf, type Version } from './history.ts';
 import type { NodeLife } from './store-host.ts';
 import type { World } from './world.ts';
 
@@ -22,10 +22,10 @@ export function checkRead(
   }
   if (version.committedMs > nowMs || version.outcome === 'refused' || version.outcome === 'aborted')
     world.report(`G3: ${read} and got version ${version.serial}, which is ${version.outcome}`);
-  // Other nodes may still have it in memory, and the last checkpoint knows it while the service is away.
+  // While a node cannot reach the service it hears of no deletion.
   const isQuiet = world.disturbedAtMs + PROPAGATION_MS < startMs && !world.plan.isLossy;
-  const isHeard = ({ life: by, endMs }: { life: NodeLife; endMs: number }): boolean =>
-    by === life || life.startedMs > endMs + PROPAGATION_MS;
+  const isHeard = ({ life: by, endMs }: Deletion): boolean =>
+    by === life || endMs + PROPAGATION_MS <= startMs;
   if (isQuiet && isBuried(version, startMs, isHeard))
     world.report(`G3: ${read} and got version ${version.serial}, which was deleted`);
   return version;

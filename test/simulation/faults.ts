@@ -1,19 +1,10 @@
 /** What of the product does not hold yet: mixes of operations that need it are left out until it does. */
 export const KNOWN_GAPS = {
-  /** A rebuild numbers namespaces and segments anew: nodes are made anew too, in worlds of one namespace. */
-  rebuildRenumbers: true,
-  /** Of two writes of a key by different nodes a rebuild may take the one that was not the first. */
+  /**
+   * A rebuild orders segments of different nodes by epoch: of two writes of a key that raced it may take the later one,
+   * and what was put after another node's deletion may be lost.
+   */
   rebuildReorders: true,
-  /** Removals are not synced in the database: worlds with deletions do not cut the service's power. */
-  removalsUnsynced: true,
-  /** Deletions have no order with puts of other nodes at a rebuild: worlds with deletions lose no database. */
-  deletionsUnordered: true,
-  /** An unanswered lookup passes for absence: a deletion counts only if nothing was in its way. */
-  deletionNeedsService: true,
-  /** A name or size that is late takes a block out of the directory. */
-  lateNamesLoseBlocks: true,
-  /** A checkpoint brings deleted blocks back while the service is away. */
-  checkpointRevives: true,
 } as const;
 
 /** How likely what goes wrong is with one operation, and how late others see what a host did, at most. */
@@ -58,11 +49,11 @@ export function drawFsFaults(random: () => number): FsFaults {
     slow: some(0.4, 0.1),
     slowMs: 10 + 3000 * random() ** 3,
     short: some(0.3, 0.05),
-    // Longer than readers are patient, a late byte is taken for a wrong one: see `lateNamesLoseBlocks`.
+    // Longer than readers are patient, a late byte is taken for a wrong one.
     staleMs: some(0.6, 15),
     unsyncedMs: some(0.5, 100),
-    lateNameMs: KNOWN_GAPS.lateNamesLoseBlocks ? 0 : some(0.4, 1500),
-    lateSizeMs: KNOWN_GAPS.lateNamesLoseBlocks ? 0 : some(0.4, 1000),
+    lateNameMs: some(0.4, 1500),
+    lateSizeMs: some(0.4, 1000),
     lateSmallMs: some(0.4, 20),
     syncsLie: false,
   };

@@ -1,4 +1,5 @@
 import { KEY_WORDS } from '@refill/interface';
+import { KNOWN_GAPS } from './faults.ts';
 import type { NodeLife } from './store-host.ts';
 import type { World } from './world.ts';
 
@@ -36,8 +37,8 @@ export interface Deletion {
   readonly startMs: number;
   /** `Infinity` while it runs and when it failed: then it may happen at any time. */
   endMs: number;
-  /** Nothing was in its way: what it says is done. */
-  isCredited: boolean;
+  /** It was acknowledged. */
+  isDone: boolean;
 }
 
 /** What was promised for a key: some version put by then is there until it is deleted. */
@@ -55,6 +56,8 @@ export interface Block {
   readonly versions: Version[];
   readonly deletions: Deletion[];
   readonly acks: Ack[];
+  /** A rebuild may have taken what was put after a deletion: see `KNOWN_GAPS`. */
+  isReordered: boolean;
   /** What the directory named when it was last looked at. */
   seen: Version | undefined;
 }
@@ -78,6 +81,7 @@ export class History {
       versions: [],
       deletions: [],
       acks: [],
+      isReordered: false,
       seen: undefined,
     }));
   }
@@ -139,7 +143,10 @@ export class History {
   /** The directory is another now: what it named before says nothing. */
   rebuilt(): void {
     this.wasRebuilt = true;
-    for (const block of this.blocks) block.seen = undefined;
+    for (const block of this.blocks) {
+      block.seen = undefined;
+      if (KNOWN_GAPS.rebuildReorders && block.deletions.length > 0) block.isReordered = true;
+    }
   }
 
   /** The version of which these are all the bytes, or `undefined`. */
@@ -153,18 +160,15 @@ export class History {
 }
 
 /** Whether any deletion may have taken what was put from `sinceMs` on. */
-export function mayBeDeleted({ deletions }: Block, sinceMs: number): boolean {
-  return deletions.some(({ endMs }) => endMs >= sinceMs);
+export function mayBeDeleted({ deletions, isReordered }: Block, sinceMs: number): boolean {
+  return isReordered || deletions.some(({ endMs }) => endMs >= sinceMs);
 }
 
 /** Whether a deletion that was acknowledged by `byMs` buried this version for good. */
 export function isBuried(version: Version, byMs: number, by: (deletion: Deletion) => boolean): boolean {
   return version.block.deletions.some(
     (deletion) =>
-      deletion.isCredited &&
-      deletion.endMs <= byMs &&
-      version.settledMs <= deletion.startMs &&
-      by(deletion),
+      deletion.isDone && deletion.endMs <= byMs && version.settledMs <= deletion.startMs && by(deletion),
   );
 }
 

@@ -14,13 +14,12 @@ import {
   GRANT_ROW,
   GRANT_STATUS,
 } from '../../packages/store/src/peer/peer-messages.ts';
-import { KNOWN_GAPS } from './faults.ts';
 import { type Block, type Deletion, nameOf } from './history.ts';
 import { hears, indexOf, keysOf, perform } from './operation.ts';
 import type { NodeLife, StoreHost } from './store-host.ts';
 import type { World } from './world.ts';
 
-/** Deletes blocks. Credited when nothing kept the node from the service meanwhile. */
+/** Deletes blocks. */
 export async function remove(
   world: World,
   life: NodeLife,
@@ -30,9 +29,8 @@ export async function remove(
   const index = await indexOf(world, life, blocks[0]!.namespace);
   if (index === undefined || !hears(life)) return;
   const startMs = world.timeline.nowMs();
-  const { pausedMs } = life.process;
   const deletions = blocks.map((block): Deletion => {
-    const deletion = { life, startMs, endMs: Number.POSITIVE_INFINITY, isCredited: false };
+    const deletion = { life, startMs, endMs: Number.POSITIVE_INFINITY, isDone: false };
     block.deletions.push(deletion);
     return deletion;
   });
@@ -41,12 +39,9 @@ export async function remove(
     life.session.delete(index, keysOf(blocks), blocks.length, deadlineMs),
   );
   if (done === undefined || !hears(life)) return;
-  const isUnhindered =
-    !KNOWN_GAPS.deletionNeedsService ||
-    (world.disturbedAtMs + 1000 < startMs && !world.plan.isLossy && life.process.pausedMs === pausedMs);
   for (const deletion of deletions) {
     deletion.endMs = world.timeline.nowMs();
-    deletion.isCredited = isUnhindered;
+    deletion.isDone = true;
   }
 }
 

@@ -1,6 +1,6 @@
 import { mulberry } from '../fixtures/seeded-random.ts';
 import type { SimFaults } from '../fixtures/sim-network.ts';
-import { drawFsFaults, type FsFaults, KNOWN_GAPS, NO_FS_FAULTS } from './faults.ts';
+import { drawFsFaults, type FsFaults, NO_FS_FAULTS } from './faults.ts';
 
 /** Everything of a world that is drawn before it begins. */
 export interface Plan {
@@ -38,7 +38,7 @@ export function drawPlan(seed: number, plant?: string): Plan {
   const some = (chance: number, rate: number): number => (is(chance) ? rate * random() : 0);
   const isCalm = is(0.3);
   const deletes = is(0.5);
-  const losesDatabase = is(0.3) && !(deletes && KNOWN_GAPS.deletionsUnordered);
+  const losesDatabase = is(0.3);
   const network: SimFaults = {
     delayMsMin: 0.1,
     delayMsMax: is(0.3) ? 20 * random() : 1,
@@ -52,7 +52,7 @@ export function drawPlan(seed: number, plant?: string): Plan {
   return {
     seed,
     nodes: ['a', 'b', 'c'].slice(0, is(0.5) ? 2 : 3),
-    namespaces: losesDatabase && KNOWN_GAPS.rebuildRenumbers ? 1 : 1 + Math.floor(2 * random()),
+    namespaces: 1 + Math.floor(2 * random()),
     keys: 3 + Math.floor(5 * random()),
     steps: 20 + Math.floor(30 * random()),
     fs: { ...fs, syncsLie: plant === 'lying fsync' },
@@ -62,9 +62,9 @@ export function drawPlan(seed: number, plant?: string): Plan {
     isLossy: network.straggle + network.loseRequest + network.loseAnswer > 0,
     isCalm,
     deletes,
-    cutsPower: is(0.5) && !(deletes && KNOWN_GAPS.removalsUnsynced),
+    cutsPower: is(0.5),
     losesDatabase,
-    rebuildsAtEnd: is(0.4) && !(deletes && KNOWN_GAPS.deletionsUnordered),
+    rebuildsAtEnd: is(0.4),
     checkpointMs: 2000 + 20_000 * random(),
     arenaUnits: 12 + Math.floor(16 * random()),
     writeDeadlineMs: is(0.5) ? 3_000 : 10_000,
