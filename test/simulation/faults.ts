@@ -1,8 +1,8 @@
 /** What of the product does not hold yet: mixes of operations that need it are left out until it does. */
 export const KNOWN_GAPS = {
   /**
-   * A rebuild orders segments of different nodes by epoch: of two writes of a key that raced it may take the later one,
-   * and what was put after another node's deletion may be lost.
+   * A rebuild orders segments of different nodes by epoch: of two writes of a key that raced it may take the one that
+   * lost, also one that was not synced and goes with its host, and what was put after another node's deletion may be lost.
    */
   rebuildReorders: true,
 } as const;

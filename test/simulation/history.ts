@@ -56,12 +56,14 @@ export interface Block {
   readonly versions: Version[];
   readonly deletions: Deletion[];
   readonly acks: Ack[];
-  /** A rebuild may have taken what was put after a deletion: see `KNOWN_GAPS`. */
+  /** It raced, or was deleted, before a rebuild: see `KNOWN_GAPS`. */
   isReordered: boolean;
   /** What the directory named when it was last looked at. */
   seen: Version | undefined;
 }
 
+/** Of puts that left nothing in a segment. */
+const UNWRITTEN: ReadonlySet<PutOutcome> = new Set(['refused', 'aborted', 'noRoom']);
 const HEAD_WORDS = 2;
 const MAGIC = 0x5ef1115e;
 
@@ -145,7 +147,9 @@ export class History {
     this.wasRebuilt = true;
     for (const block of this.blocks) {
       block.seen = undefined;
-      if (KNOWN_GAPS.rebuildReorders && block.deletions.length > 0) block.isReordered = true;
+      const attempts = block.versions.filter(({ outcome }) => !UNWRITTEN.has(outcome)).length;
+      if (KNOWN_GAPS.rebuildReorders && (attempts > 1 || block.deletions.length > 0))
+        block.isReordered = true;
     }
   }
 
