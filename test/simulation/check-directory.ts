@@ -55,17 +55,15 @@ function checkLocation(world: World, directory: LocalDirectory, block: Block, ro
     return;
   }
   const offset = row[LOCATION_ROW.offsetPages]! * PAGE_BYTES;
-  const { bytes, isSynced } = file.stored(offset, row[LOCATION_ROW.storedBytes]!);
+  const nowMs = world.timeline.nowMs();
+  const { bytes, isSynced, isSafe } = file.stored(offset, row[LOCATION_ROW.storedBytes]!, nowMs);
   const version = world.history.versionOf(block, bytes);
-  // A rebuild also takes what a dead node had written and not synced: nobody was promised that, and it may yet go.
-  const isPromised = block.acks.some(({ startMs }) => !mayBeDeleted(block, startMs));
-  const mayBeUnsynced = world.history.wasRebuilt && !isPromised;
   if (version === undefined) {
-    if (mayBeUnsynced) return;
     world.report(`G2: what the directory names for ${nameOf(block)} is not there whole`);
     return;
   }
-  if (!isSynced && !mayBeUnsynced)
+  // A rebuild also takes what a dead node had written and not synced, as far as it can be seen.
+  if (!(world.history.wasRebuilt ? isSafe : isSynced))
     world.report(`R3: version ${version.serial} of ${nameOf(block)} is published, not synced`);
   checkVersion(world, block, version);
 }

@@ -170,6 +170,7 @@ export function mayBeDeleted({ deletions, isReordered }: Block, sinceMs: number)
 
 /** Whether a deletion that was acknowledged by `byMs` buried this version for good. */
 export function isBuried(version: Version, byMs: number, by: (deletion: Deletion) => boolean): boolean {
+  if (KNOWN_GAPS.rebuildRevives && version.block.isReordered) return false;
   return version.block.deletions.some(
     (deletion) =>
       deletion.isDone && deletion.endMs <= byMs && version.settledMs <= deletion.startMs && by(deletion),

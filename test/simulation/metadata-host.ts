@@ -150,6 +150,7 @@ export class MetadataHost {
     this.#world.disturbedAtMs = Number.POSITIVE_INFINITY;
     life.process.kill();
     life.control.kill();
+    this.#world.network.resume(SERVICE_PEER);
     if (!power) return;
     life.io.hasPower = false;
     this.#world.fs.lose('metadata');

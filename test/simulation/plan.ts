@@ -48,7 +48,7 @@ export function drawPlan(seed: number, plant?: string): Plan {
     loseAnswer: isCalm ? 0 : some(0.25, 0.05),
     duplicateRequest: isCalm ? 0 : some(0.25, 0.1),
   };
-  const fs = isCalm ? { ...NO_FS_FAULTS } : drawFsFaults(random);
+  const fs = isCalm ? { ...NO_FS_FAULTS, unsyncedMs: 50 } : drawFsFaults(random);
   return {
     seed,
     nodes: ['a', 'b', 'c'].slice(0, is(0.5) ? 2 : 3),

@@ -71,10 +71,12 @@ export class SharedFile {
     }
   }
 
-  /** The host loses power: what it had not synced is kept, lost or torn, page by page. */
-  lose(host: string, random: () => number): void {
+  /**
+   * The host loses power: what it had not synced is kept, lost or torn, page by page. What others see by now has left it.
+   */
+  lose(host: string, nowMs: number, random: () => number): void {
     for (const [number, page] of this.#pages) {
-      if (page.host !== host || page.isSynced) continue;
+      if (page.host !== host || page.isSynced || nowMs >= page.visibleAtMs) continue;
       const luck = random();
       page.isSynced = true;
       if (luck < 0.35) continue;
@@ -87,15 +89,20 @@ export class SharedFile {
     }
   }
 
-  /** What lies there, whoever sees it, and whether all of it would survive its writer's host. */
-  stored(offset: number, length: number): { bytes: Uint8Array; isSynced: boolean } {
+  /** What lies there, whoever sees it, whether all of it was synced, and whether it would survive its writer's host. */
+  stored(
+    offset: number,
+    length: number,
+    nowMs: number,
+  ): { bytes: Uint8Array; isSynced: boolean; isSafe: boolean } {
     const bytes = new Uint8Array(Math.ceil(length / PAGE_BYTES) * PAGE_BYTES);
-    let isSynced = true;
+    let [isSynced, isSafe] = [true, true];
     for (let at = 0; at < bytes.length; at += PAGE_BYTES) {
       const page = this.#pages.get((offset + at) / PAGE_BYTES);
-      if (page === undefined || !page.isSynced) isSynced = false;
+      if (!page?.isSynced) isSynced = false;
+      if (page === undefined || (!page.isSynced && nowMs < page.visibleAtMs)) isSafe = false;
       if (page !== undefined) bytes.set(page.bytes, at);
     }
-    return { bytes: bytes.subarray(0, length), isSynced };
+    return { bytes: bytes.subarray(0, length), isSynced, isSafe };
   }
 }

@@ -121,7 +121,7 @@ export class SharedFs {
 
   /** A host loses power. */
   lose(host: string): void {
-    for (const file of this.files.values()) file.lose(host, this.#parts.random);
+    for (const file of this.files.values()) file.lose(host, this.#parts.clock.nowMs(), this.#parts.random);
   }
 
   #isNamed(file: SharedFile, host: string): boolean {

@@ -194,6 +194,7 @@ export class StoreHost {
     this.#process = undefined;
     process.kill();
     this.#control?.kill({ silent: power });
+    this.#world.network.resume(this.name);
     this.#world.peers.kill(`${this.name}:1`, power ? 'silent' : 'reset');
     if (!power) return;
     this.#io!.hasPower = false;
