@@ -3,7 +3,15 @@ import { get, getInto, matchPrefix } from './get.ts';
 import type { Block } from './history.ts';
 import { acquireFill, awaitFill, flush, lateTicket, remove } from './others.ts';
 import { put, putFrom } from './put.ts';
-import { orphanedFill, powerCut, type Stage, slowReader, standstill, straggledCommit } from './scenarios.ts';
+import {
+  orphanedFill,
+  powerCut,
+  readAtOnce,
+  type Stage,
+  slowReader,
+  standstill,
+  straggledCommit,
+} from './scenarios.ts';
 import type { World } from './world.ts';
 
 type Action = (stage: Stage) => unknown;
@@ -44,6 +52,7 @@ const ACTIONS: readonly (readonly [weight: number, action: Action])[] = [
   [1, straggledCommit],
   [1, orphanedFill],
   [1, slowReader],
+  [4, readAtOnce],
   [3, powerCut],
   [2, standstill],
 ];

@@ -66,6 +66,15 @@ export async function slowReader({ world, random, pick, pause }: Stage): Promise
   await pause(8_000);
 }
 
+/** What one node has just stored another reads at once, where its bytes, size and name may show late. */
+export async function readAtOnce({ world, random, pick }: Stage): Promise<void> {
+  const [writer, reader] = twoHosts(world, pick);
+  if (writer.life === undefined) return;
+  const blocks = inOneNamespace(world, pick(world.history.blocks)).slice(0, 1 + Math.floor(3 * random()));
+  await put(world, writer.life, blocks, 'shared', 3_000);
+  if (reader.life !== undefined) await get(world, reader.life, blocks, 3_000);
+}
+
 /** A host loses power right after what it has stored was acknowledged. */
 export async function powerCut({ world, random, pick, pause }: Stage): Promise<void> {
   const host = pick(world.stores);
