@@ -83,7 +83,8 @@ async function readAll(world: World, when: string): Promise<void> {
         found.set(block, set.add(serials[i]));
         const promised = block.acks.some(({ startMs }) => !mayBeDeleted(block, startMs));
         if (!promised || serials[i] !== undefined) continue;
-        // It may have boarded a read that began while the file system hung.
+        // It may have boarded a read that began while the file system hung, or an answer was lost before all healed.
+        await life.process.sleep(3_000);
         const [serial] = await get(world, life, [block], 10_000);
         if (serial === undefined)
           world.report(`G2: ${nameOf(block)} was promised as shared, ${life.process.name} misses it ${when}`);
