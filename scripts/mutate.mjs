@@ -1,92 +1,14 @@
 // node scripts/mutate.mjs [name...]: breaks one line that keeps an invariant at a time, in a copy of the sources, and
 // demands that the tests named for it fail. One that survives is a missing test. docs/internals/testing.md has more.
 import { spawn } from 'node:child_process';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import ts from 'typescript';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { expression, makeCopy, place, write } from './lib/sources-copy.mjs';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const LANES = 2;
 const TEST_MS_MAX = 120_000;
-const PACKAGES = ['interface', 'metadata', 'store'];
 const FOLDERS = ['fixtures', 'store', 'model', 'metadata', 'compliance'];
-const OPTIONS = {
-  compilerOptions: {
-    module: ts.ModuleKind.NodeNext,
-    target: ts.ScriptTarget.ES2023,
-    verbatimModuleSyntax: true,
-    rewriteRelativeImportExtensions: true,
-  },
-};
-
-/** Every .ts file below a folder, as path and text. */
-function sources(folder) {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts') && !name.includes('node_modules'))
-    .map((name) => [join(folder, name), readFileSync(join(folder, name), 'utf8')]);
-}
-
-/** A file's text as JavaScript in the copy: beside the source for tests that import it, in dist for the package. */
-function write(copy, path, text) {
-  const relative = path.slice(root.length + 1);
-  const { outputText } = ts.transpileModule(text, { ...OPTIONS, fileName: `${relative.slice(0, -3)}.mts` });
-  for (const name of [relative, relative.replace(/^(packages\/[^/]+)\/src\//, '$1/dist/')]) {
-    const to = join(copy, `${name.slice(0, -3)}.js`);
-    mkdirSync(dirname(to), { recursive: true });
-    writeFileSync(to, outputText);
-  }
-}
-
-function makeCopy() {
-  const copy = mkdtempSync(join(tmpdir(), 'refill-mutate-'));
-  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
-  for (const name of PACKAGES) {
-    const from = join(root, 'packages', name);
-    mkdirSync(join(copy, 'packages', name), { recursive: true });
-    for (const part of ['package.json', 'node_modules']) {
-      cpSync(join(from, part), join(copy, 'packages', name, part), {
-        recursive: true,
-        verbatimSymlinks: true,
-      });
-    }
-    for (const [path, text] of sources(join(from, 'src'))) write(copy, path, text);
-  }
-  for (const part of ['package.json', 'node_modules', 'golden']) {
-    cpSync(join(root, 'test', part), join(copy, 'test', part), { recursive: true, verbatimSymlinks: true });
-  }
-  for (const folder of FOLDERS) {
-    for (const [path, text] of sources(join(root, 'test', folder))) write(copy, path, text);
-  }
-  return copy;
-}
-
-/** A text as an expression in which any white space is as good as another. */
-function expression(find) {
-  if (find instanceof RegExp) return find;
-  const words = find.split(/\s+/).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-  return new RegExp(words.join('\\s+'), 'g');
-}
-
-/** The one file of a package that holds the text, exactly once. */
-function place({ name, package: one, find }) {
-  const hits = sources(join(root, 'packages', one, 'src')).flatMap(([path, text]) =>
-    [...text.matchAll(expression(find))].map(() => [path, text]),
-  );
-  if (hits.length !== 1)
-    throw new Error(`${name}: its text is found ${hits.length} times, not once: ${find}`);
-  return hits[0];
-}
 
 /** The environment without what a surrounding run of tap put there. */
 const plain = Object.fromEntries(
@@ -118,7 +40,7 @@ export async function mutate(mutations, onDone = () => {}) {
   const waiting = [...mutations];
   const survivors = [];
   const lane = async () => {
-    const copy = makeCopy();
+    const copy = makeCopy(FOLDERS);
     try {
       for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) {
         const [path, text] = places.get(one);
@@ -144,7 +66,7 @@ export async function mutate(mutations, onDone = () => {}) {
 
 /** The tests themselves, on sources that nothing broke: one that fails here proves nothing. */
 export async function provePassing(mutations) {
-  const copy = makeCopy();
+  const copy = makeCopy(FOLDERS);
   const failing = [];
   try {
     const tests = [...new Set(mutations.flatMap((one) => one.tests))];

@@ -276,8 +276,8 @@ export const MUTATIONS = [
   {
     name: 'epochs are counted for each node on its own',
     package: 'metadata',
-    find: 'const epoch = Math.max(stored, ...this.epochs.values()) + 1;',
-    replace: 'const epoch = Math.max(stored, this.epochs.get(node) ?? 0) + 1;',
+    find: 'const epoch = Math.max(stored, above, ...this.epochs.values()) + 1;',
+    replace: 'const epoch = Math.max(stored, above, this.epochs.get(node) ?? 0) + 1;',
     tests: ['metadata/directory.test.ts', `${SEGMENT}/recovery.test.ts`],
   },
   {

@@ -123,13 +123,13 @@ export class Catalogue {
     for (const fields of missing) this.#addNamespace(fields);
   }
 
-  /** Above those of all nodes: so that (epoch, sequence) orders what nodes wrote one after the other. */
-  async raiseEpoch(node: string): Promise<number> {
+  /** Above those of all nodes, and `above`: so that (epoch, sequence) orders what nodes wrote one after the other. */
+  async raiseEpoch(node: string, above = 0): Promise<number> {
     const key = epochKey(node);
     for (;;) {
       const [value] = await this.#engine.getMany([key]);
       const stored = value === undefined ? 0 : decodeSmall<{ epoch: number }>(value, 'an epoch').epoch;
-      const epoch = Math.max(stored, ...this.epochs.values()) + 1;
+      const epoch = Math.max(stored, above, ...this.epochs.values()) + 1;
       const expect = value === undefined ? { absent: true as const } : { equals: value };
       const [raised] = await this.#engine.write([{ key, value: encodeSmall({ epoch }), expect }], {
         durable: true,

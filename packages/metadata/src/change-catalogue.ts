@@ -50,8 +50,8 @@ export class ChangeCatalogue {
     return copy !== 'damaged';
   }
 
-  acquireEpoch(node: string): Promise<number> {
-    return this.andCopy(() => this.#catalogue.raiseEpoch(node));
+  acquireEpoch(node: string, above: number): Promise<number> {
+    return this.andCopy(() => this.#catalogue.raiseEpoch(node, above));
   }
 
   openNamespace(fingerprint: Fingerprint, policy: Partial<NamespacePolicy>): Promise<NamespaceRecord> {

@@ -69,6 +69,8 @@ export interface LocalDirectory extends Directory {
   session: number;
   /** The current epoch of a node, 0 for one never heard of. */
   epochOf(node: string): number;
+  /** As the contract says, and above `above`: what the node remembers when the directory lost it. */
+  acquireEpoch(node: string, above?: number): Promise<number>;
   /** Names that ever had an epoch. */
   readonly nodesKnown: number;
 }
@@ -182,8 +184,8 @@ class EmbeddedDirectory implements LocalDirectory {
     }
   }
 
-  acquireEpoch(node: string): Promise<number> {
-    return this.#catalogue.acquireEpoch(node);
+  acquireEpoch(node: string, above = 0): Promise<number> {
+    return this.#catalogue.acquireEpoch(node, above);
   }
 
   openNamespace(fingerprint: Fingerprint, policy: Partial<NamespacePolicy> = {}): Promise<NamespaceRecord> {

@@ -94,6 +94,24 @@ t.test('a node that was stopped and goes on commits nothing under its old epoch'
   await world.stop();
 });
 
+t.test('a node that outlives database and catalogue goes on under a greater epoch than it had', async (t) => {
+  const world = await new ServiceWorld().start();
+  for (let n = 0; n < 5; n++) await world.local.acquireEpoch('another');
+  const a = await world.joined('a');
+  const epochs: number[] = [];
+  a.cluster.lease.onEpoch = (epoch) => epochs.push(epoch);
+  t.equal(a.cluster.lease.epoch, 6);
+  await world.stop();
+  await world.engine.clear({ gte: Uint8Array.of(0), lt: Uint8Array.of(255) });
+  world.files.content.clear();
+  await world.start();
+  await world.clock.advance(TTL_MS);
+  t.same(epochs, [7]);
+  t.equal(a.cluster.lease.isHeld, true);
+  t.same(world.failures, []);
+  await world.stop();
+});
+
 t.test('a commit that was sent under the old epoch and arrives late is refused', async (t) => {
   const world = await new ServiceWorld().start();
   const a = await world.joined('a');

@@ -143,3 +143,22 @@ t.test('a file that is not to be seen costs what is remembered of it, not the bl
   t.ok(sameBlock((await world.load([keyOf(1)]))[0], blockOf(1, 5000)), 'its name shows late');
   await world.close();
 });
+
+t.test('a file whose size is not to be seen costs what is remembered of it, not the block', async (t) => {
+  const world = new TierWorld({ payloadBytes: PAYLOAD_BYTES });
+  await world.boot();
+  await world.open();
+  await world.store([blockOf(1, 5000)]);
+  await world.tier.seal();
+  const said: string[] = [];
+  world.directory.removeAt = async () => said.push('removeAt') > 0;
+  world.directory.removeGone = async () => said.push('removeGone') < 0;
+  const [file] = world.disk.files.values();
+  const { sizeBytes } = file!;
+  file!.sizeBytes = 0;
+  t.same(await world.load([keyOf(1)]), [LOAD_STATUS.corrupt]);
+  t.same(said, ['removeGone']);
+  file!.sizeBytes = sizeBytes;
+  t.ok(sameBlock((await world.load([keyOf(1)]))[0], blockOf(1, 5000)), 'its size shows late');
+  await world.close();
+});

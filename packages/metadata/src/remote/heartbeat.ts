@@ -183,7 +183,7 @@ export class Heartbeat {
           .wide(this.#life)
           .word(attempt)
           .wide(this.#isVoid ? 0 : lease.epoch);
-        writer.bytes(encodeSmall({ control, dataAddress }));
+        writer.bytes(encodeSmall({ control, dataAddress, lastEpoch: lease.epoch }));
       },
       BEAT_DEADLINE_MS,
       { urgent: true },

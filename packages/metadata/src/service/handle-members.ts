@@ -1,4 +1,4 @@
-import type { PeerAddress } from '@refill/interface';
+import { type PeerAddress, RefillError } from '@refill/interface';
 import {
   COUNTED_MAX,
   HEARTBEAT_FLAG,
@@ -13,7 +13,10 @@ import { decodeSmall } from '../record.ts';
 import type { ServiceLease } from './node-lease.ts';
 import { NO_WORDS, type ServiceCore, type ServiceHandler } from './service-core.ts';
 
-/** `node, life(2), attempt, resumeEpoch(2), JSON {control, dataAddress}` -> `epoch(2), slot, ttlMs`. */
+/** No cluster gets there by joins; above it a node that errs would leave no epochs to the others. */
+const EPOCH_MAX = 2 ** 48;
+
+/** `node, life(2), attempt, resumeEpoch(2), JSON {control, dataAddress, lastEpoch}` -> `epoch(2), slot, ttlMs`. */
 export const handleJoin: ServiceHandler = async (core, { from, reader, known }) => {
   const node = reader.text(NODE_NAME_BYTES_MAX);
   const life = reader.wide();
@@ -21,11 +24,18 @@ export const handleJoin: ServiceHandler = async (core, { from, reader, known }) 
   // Under another incarnation the node's open segments mean nothing: no going on with its epoch.
   const asked = reader.wide();
   const resumeEpoch = known.incarnation === core.directory.incarnation ? asked : 0;
-  const { control, dataAddress } = decodeSmall<{ control: PeerAddress; dataAddress: string }>(
+  const member = decodeSmall<{ control: PeerAddress; dataAddress: string; lastEpoch?: number }>(
     reader.bytes(MEMBER_BYTES_MAX),
     'a member',
   );
-  const lease = await core.leases.join(from, { node, control, dataAddress, life, attempt, resumeEpoch });
+  const { control, dataAddress, lastEpoch = 0 } = member;
+  if (!Number.isInteger(lastEpoch) || lastEpoch < 0 || lastEpoch > EPOCH_MAX)
+    throw new RefillError(
+      'ERR_PROTOCOL',
+      `lastEpoch must be a whole number up to ${EPOCH_MAX}, got ${lastEpoch}`,
+    );
+  const request = { node, control, dataAddress, life, attempt, resumeEpoch, lastEpoch };
+  const lease = await core.leases.join(from, request);
   core.residency.admit(lease.slot);
   return new WordWriter().wide(lease.epoch).word(lease.slot).word(core.options.leaseTtlMs).finishWords();
 };

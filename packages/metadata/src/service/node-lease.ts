@@ -33,6 +33,8 @@ export interface JoinRequest {
   readonly attempt: number;
   /** The epoch that it holds and would go on under, after the service forgot; 0 for a new one. */
   readonly resumeEpoch: number;
+  /** The last one that it ran under: whatever the service forgot, a new one is above it. */
+  readonly lastEpoch: number;
 }
 
 export function memberOf(lease: ServiceLease): ClusterMember {

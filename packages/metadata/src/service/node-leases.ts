@@ -58,7 +58,10 @@ export class NodeLeases {
       const epoch = this.#parts.directory.epochOf(node);
       const control = { peer: '', addresses: [] };
       this.#byNode.set(node, {
-        ...this.#fresh({ node, control, dataAddress: '', life: 0, attempt: 0, resumeEpoch: epoch }, epoch),
+        ...this.#fresh(
+          { node, control, dataAddress: '', life: 0, attempt: 0, resumeEpoch: epoch, lastEpoch: epoch },
+          epoch,
+        ),
         peer: undefined,
         slot: 0,
         state: 'presumed',
@@ -111,7 +114,7 @@ export class NodeLeases {
     this.#rate.take(from);
     return this.#turns.run(async () => {
       const { directory } = this.#parts;
-      const { node, life, attempt, resumeEpoch } = request;
+      const { node, life, attempt, resumeEpoch, lastEpoch } = request;
       const held = this.#byNode.get(node);
       const isOwn = held?.peer === from;
       if (
@@ -131,7 +134,7 @@ export class NodeLeases {
         resumeEpoch !== 0 &&
         resumeEpoch === directory.epochOf(node) &&
         (held === undefined || held.state === 'presumed' || isOwn);
-      const epoch = resumes ? resumeEpoch : await directory.acquireEpoch(node);
+      const epoch = resumes ? resumeEpoch : await directory.acquireEpoch(node, lastEpoch);
       const before = this.#byNode.get(node);
       // Not abandoned: the same peer's new process recovers what its former one left open.
       if (before !== undefined) this.#drop(before);

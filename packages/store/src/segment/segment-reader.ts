@@ -146,17 +146,17 @@ export class SegmentReader {
     } else if (isGone(errno)) {
       void this.#reopen(request, position);
     } else if (errno === ERRNO.EBADMSG || errno === ERRNO.EIO) {
-      this.#retry(request, position, errno);
+      this.#retry(request, position, errno, result >= 0);
     } else {
       this.#finish(request, position, LOAD_STATUS.failed);
     }
   }
 
-  #retry(request: LoadRequest, position: number, errno: number): void {
+  #retry(request: LoadRequest, position: number, errno: number, isShort: boolean): void {
     request.retries ??= new Uint8Array(request.order.length);
     const pauseMs = this.#retryPausesMs[request.retries[position]! & ~REOPENED];
     if (pauseMs === undefined) {
-      if (errno === ERRNO.EBADMSG) this.#lose(request, position, LOAD_STATUS.corrupt);
+      if (errno === ERRNO.EBADMSG) this.#lose(request, position, LOAD_STATUS.corrupt, isShort);
       else this.#finish(request, position, LOAD_STATUS.failed);
       return;
     }
@@ -216,6 +216,7 @@ export class SegmentReader {
     request: LoadRequest,
     position: number,
     status: typeof LOAD_STATUS.corrupt | typeof LOAD_STATUS.gone,
+    isShort = false,
   ): void {
     const { rows } = request;
     const at = request.order[position]! * LOAD_ROW_WORDS;
@@ -229,7 +230,8 @@ export class SegmentReader {
       rows[at + LOAD_ROW.offsetPages]!,
     ] as const;
     const { removeAt, removeGone } = this.#directory;
-    const remove = status === LOAD_STATUS.gone ? removeGone : removeAt;
+    // A size that shows late is as little proof as a name that does.
+    const remove = status === LOAD_STATUS.gone || isShort ? removeGone : removeAt;
     remove.call(this.#directory, ...location).then(finish, finish);
   }
 
