@@ -17,6 +17,7 @@ import type { World } from './world.ts';
 
 const ARENA_UNITS = 10;
 const START_AGAIN_MS = 500;
+const NAMES_SETTLE_MS = 3_000;
 
 interface Life {
   process: SimProcess;
@@ -87,6 +88,8 @@ export class MetadataHost {
     const directory = createDirectory({ ...shared, engine, files: io });
     life.directory = directory;
     await directory.start();
+    // As `refill metadata` does: others' names show late. Before anything was written there is nothing to wait for.
+    if (this.#lives > 1 && directory.segments().length === 0) await process.sleep(NAMES_SETTLE_MS);
     const scan = { io, directory, scratch: createArena(io).scratch, clock: process, log };
     const lacks = this.#rebuildPending || (await findUnknownSegments(scan)).length > 0;
     if (lacks) {

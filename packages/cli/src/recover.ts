@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@libp2p/interface';
 import { createArena, recoverSegments } from '@refill/store';
 import { isInCluster } from './cluster/roles.ts';
@@ -6,6 +7,12 @@ import { takeFormerName } from './identity.ts';
 import type { OpenParts } from './parts.ts';
 import { needsRebuild, rebuildWith } from './rebuild.ts';
 import { systemClock } from './system-clock.ts';
+
+/**
+ * By then every host sees the names that others made: above the second or so that shared file systems were seen to take.
+ * Nothing that was acknowledged is younger, for acknowledging takes the service.
+ */
+const NAMES_SETTLE_MS = 3_000;
 
 /**
  * Brings the metadata of a root up to what its segments say: a rebuild where the database was lost or set back, then
@@ -18,6 +25,8 @@ export async function recoverRoot(
   log: Logger,
 ): Promise<{ epoch: number; formerNodes: string[] }> {
   const { root, io, directory } = opened;
+  // A database that knows no segment is new, or was lost: then what others made just before is to be seen first.
+  if (isInCluster(config) && directory.segments().length === 0) await sleep(NAMES_SETTLE_MS);
   if (await needsRebuild(opened)) {
     log('the metadata database lacks the segments of %s: rebuilding it', root.path);
     const { segments, blocks, blocksRestored } = await rebuildWith(opened, log);

@@ -89,8 +89,11 @@ export interface Cluster extends Startable {
    * service, 2 s later at most. The key is lent for the call. Set by the store.
    */
   onRemoved: ((namespace: number, key: Uint32Array) => void) | undefined;
-  /** Called when deletions were not told one by one: anything held here may have been deleted. Set by the store. */
-  onRemovalsMissed: (() => void) | undefined;
+  /**
+   * Called when deletions were not told one by one: anything held here may have been deleted, and put again.
+   * `isNewDirectory`: indexes of segments mean others than before. Set by the store.
+   */
+  onRemovalsMissed: ((isNewDirectory: boolean) => void) | undefined;
   /** Called when `Directory.reclaimable` has something for this node; set by the store. */
   onReclaimable: (() => void) | undefined;
 

@@ -161,10 +161,31 @@ t.test('the owner unlinks and then forgets; nobody else while it holds its lease
   };
   const failures: unknown[] = [];
   a.cluster.onReclaimable = () => void reclaim(a, unlinked).catch((error) => failures.push(error));
-  await world.clock.advance(12_000);
+  await world.clock.advance(16_000);
   t.equal(failures.length, 1);
   t.same(known, ['dead', 'dead'], 'the record outlives the file');
   t.equal(world.local.segment(segment), undefined);
   t.same(named, []);
   await world.stop();
 });
+
+t.test(
+  'a service that has just started lets nothing be unlinked until leases of its former life have ended',
+  async (t) => {
+    const world = await new ServiceWorld().start();
+    const [a, b] = [await world.joined('a'), await world.joined('b')];
+    await world.clock.advance(12_000);
+    const unlinked: string[] = [];
+    a.cluster.onReclaimable = () => void reclaim(a, unlinked);
+    const segment = await emptySegment(a, 1);
+    // b reads under a lease that the service forgets, and comes back late.
+    b.channel.state = 'silent';
+    await world.restart();
+    await world.clock.advance(9000);
+    t.match(world.local.segment(segment), { state: 'dead' });
+    t.same(unlinked, []);
+    await world.clock.advance(6000);
+    t.equal(unlinked.length, 1);
+    await world.stop();
+  },
+);

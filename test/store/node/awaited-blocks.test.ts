@@ -3,7 +3,13 @@ import { AwaitedBlocks } from '../../../packages/store/src/node/awaited-blocks.t
 import type { Flight } from '../../../packages/store/src/node/load-blocks.ts';
 import { settle } from '../../fixtures/manual-clock.ts';
 
-const flightOf = (): Flight => ({ ids: new Int32Array(0), count: 0, rows: new Uint32Array(0), waiters: [] });
+const flightOf = (): Flight => ({
+  ids: new Int32Array(0),
+  count: 0,
+  rows: new Uint32Array(0),
+  waiters: [],
+  placesLife: 0,
+});
 
 async function hasSettled(promise: Promise<void>): Promise<boolean> {
   let settled = false;

@@ -92,6 +92,8 @@ t.test(
     for (const key of keys) await put(world, session, namespace, key, payload(key, BYTES), 'shared');
     t.equal(await put(world, session, namespace, 99, payload(99, BYTES)), PUT_STATUS.stored);
     for (const key of [3, 4]) world.shared.blocks.delete(nameOf(namespace, key));
+    // Deleted and put again by another node.
+    Object.assign(world.shared.blocks.get(nameOf(namespace, 5))!, { entry: 77, bytes: payload(55, BYTES) });
     const { lookup } = world.shared;
     const certain: unknown[] = [];
     world.shared.lookup = (...args: unknown[]) => {
@@ -99,7 +101,7 @@ t.test(
       if (certain.length === 1) throw new RefillError('ERR_METADATA_UNAVAILABLE', 'away');
       return Reflect.apply(lookup, world.shared, args);
     };
-    world.cluster.onRemovalsMissed!();
+    world.cluster.onRemovalsMissed!(false);
     await new Promise(setImmediate);
     await world.clock.advance(1000);
     await new Promise(setImmediate);
@@ -110,8 +112,21 @@ t.test(
       statuses.flatMap((status, i) => (status === ROW_STATUS.miss ? [i] : [])),
       [3, 4],
     );
-    t.equal(world.shared.loads, 0, 'the others stayed');
+    t.equal(world.shared.loads, 1, 'the others stayed');
+    t.same((await get(world, session, namespace, [5]))[0]!.bytes, payload(55, BYTES));
     await world.node.stop();
     t.equal(world.cluster.onRemovalsMissed, undefined);
   },
 );
+
+t.test('places of blocks mean nothing in another life of the directory', async (t) => {
+  const world = await joinedWorld();
+  const { session, namespace } = await openSession(world);
+  await put(world, session, namespace, 1, payload(1, BYTES), 'shared');
+  // Another block lies at the same index and offset now.
+  Object.assign(world.shared.blocks.get(nameOf(namespace, 1))!, { bytes: payload(2, BYTES) });
+  world.cluster.onRemovalsMissed!(true);
+  await new Promise(setImmediate);
+  t.same((await get(world, session, namespace, [1]))[0]!.bytes, payload(2, BYTES));
+  await world.node.stop();
+});

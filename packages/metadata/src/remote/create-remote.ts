@@ -91,6 +91,6 @@ export function createRemoteMetadata(parts: RemoteParts, options: RemoteOptions)
   );
   persist.onFenced = () => heartbeat.beat();
   link.onRemoved = (namespace, key) => cluster.onRemoved?.(namespace, key);
-  link.onRemovalsMissed = () => cluster.onRemovalsMissed?.();
+  link.onRemovalsMissed = (isNewDirectory) => cluster.onRemovalsMissed?.(isNewDirectory);
   return { directory, cluster };
 }

@@ -35,7 +35,7 @@ export class ServiceLink {
   onAnew: ((isNewDirectory: boolean) => void) | undefined;
   /** Told of each block that was deleted, once it has left the cache; and of some that are not named. */
   onRemoved: ((namespace: number, key: Uint32Array) => void) | undefined;
-  onRemovalsMissed: (() => void) | undefined;
+  onRemovalsMissed: ((isNewDirectory: boolean) => void) | undefined;
   readonly #channel: ServiceChannel;
   readonly #clock: Clock;
   readonly #cache: LocationCache;
@@ -146,9 +146,7 @@ export class ServiceLink {
     if (now.version <= stamp.version) return;
     this.#applying = now.version;
     applyChanges(new WordReader(changes), this.replica);
-    if ((flags & ANSWER.dropLocations) !== 0) {
-      this.#missRemovals(now);
-    }
+    if ((flags & ANSWER.dropLocations) !== 0) this.#missRemovals(now, false);
     if (this.#sawRemoval || (flags & ANSWER.dropLocations) !== 0) this.#removedVersion = now.version;
     this.#sawRemoval = false;
     this.replica.stamp = { ...now };
@@ -204,16 +202,16 @@ export class ServiceLink {
     const isNewDirectory = before.stamp.incarnation !== base.incarnation;
     if (!isNewDirectory) keepRecords(before, replica);
     // Removals meanwhile are not known one by one.
-    this.#missRemovals(base);
+    this.#missRemovals(base, isNewDirectory);
     this.#removedVersion = base.version;
     this.replica = replica;
     this.onAnew?.(isNewDirectory);
   }
 
-  #missRemovals(now: Stamp): void {
+  #missRemovals(now: Stamp, isNewDirectory: boolean): void {
     this.#cache.clear();
     this.#heard.missed(now);
-    this.onRemovalsMissed?.();
+    this.onRemovalsMissed?.(isNewDirectory);
   }
 
   #emptyReplica(): Replica {

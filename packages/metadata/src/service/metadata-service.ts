@@ -99,7 +99,7 @@ class Service implements MetadataService {
       { directory, clock, log, onEnd, committedEnd: (segment) => ends.of(segment) },
       { ttlMs, membersMax, namesMax },
     );
-    const reclaimer = new Reclaimer({ directory, clock, leases: () => leases.all() });
+    const reclaimer = new Reclaimer({ directory, clock, leases: () => leases.all(), leaseTtlMs: ttlMs });
     const session = drawNumber(chance);
     directory.session = session;
     const soft = { ends, fills, residency, leases, reclaimer };

@@ -16,7 +16,8 @@ const REFRESH_MS = 1000;
 /**
  * Epoch-based reclamation: a dead segment was condemned at version V of the catalogue and may be unlinked when every
  * node that holds a lease has reported that its reads in flight rely on V or later. Work goes to the segment's owner,
- * or to one live node when the owner is gone. A node without a lease may still read: it finds the file gone (R6).
+ * or to one live node when the owner is gone. A service that has just started does not know who held a lease of its
+ * former life, and lets nothing be unlinked until those have ended. A node without a lease may still read: it finds the file gone (R6).
  */
 export class Reclaimer {
   readonly #directory: LocalDirectory;
@@ -26,12 +27,16 @@ export class Reclaimer {
   readonly #condemnedAt = new Map<number, number>();
   #tasks = new Map<string, ReclaimTask>();
   #refreshAtMs = Number.NEGATIVE_INFINITY;
+  /** Leases of an earlier life of the service, which this one does not know, have ended by then. */
+  readonly #unlinkFromMs: number;
 
   constructor(parts: {
     directory: LocalDirectory;
     clock: Pick<Clock, 'nowMs'>;
     leases: () => Iterable<ServiceLease>;
+    leaseTtlMs: number;
   }) {
+    this.#unlinkFromMs = parts.clock.nowMs() + parts.leaseTtlMs;
     this.#directory = parts.directory;
     this.#clock = parts.clock;
     this.#leases = parts.leases;
@@ -69,9 +74,13 @@ export class Reclaimer {
     this.#tasks.set(node, task);
     if (segment.state !== 'dead') {
       if (task.condemn.length < RECLAIM_MAX) task.condemn.push(index);
-    } else if (this.#condemnedAt.get(index)! <= safeVersion && task.unlink.length < RECLAIM_MAX) {
+    } else if (this.#mayUnlink(index, safeVersion) && task.unlink.length < RECLAIM_MAX) {
       invariant(segment.liveBlocks === 0, 'C1: only a segment without a live block is unlinked');
       task.unlink.push(index);
     }
+  }
+
+  #mayUnlink(index: number, safeVersion: number): boolean {
+    return this.#clock.nowMs() >= this.#unlinkFromMs && this.#condemnedAt.get(index)! <= safeVersion;
   }
 }

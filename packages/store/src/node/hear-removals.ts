@@ -1,4 +1,5 @@
 import type { Cluster } from '@refill/interface';
+import { SEGMENT_NONE } from '../shared-tier.ts';
 import { dropRemoved } from './drop-removed.ts';
 import type { NodeCore } from './node-parts.ts';
 import { RecheckResidents } from './recheck-residents.ts';
@@ -13,7 +14,8 @@ export function hearRemovals(core: NodeCore, cluster: Cluster): () => void {
     core.removed.note(namespace, key, 0, ++core.removals);
     dropRemoved(core, namespace, key, 0);
   };
-  cluster.onRemovalsMissed = () => {
+  cluster.onRemovalsMissed = (isNewDirectory) => {
+    if (isNewDirectory) forgetPlaces(core);
     core.removed.forget(++core.removals);
     recheck.start();
   };
@@ -22,4 +24,10 @@ export function hearRemovals(core: NodeCore, cluster: Cluster): () => void {
     cluster.onRemovalsMissed = undefined;
     recheck.stop();
   };
+}
+
+/** What is known of where blocks lie goes by indexes of segments, also in loads under way. */
+function forgetPlaces(core: NodeCore): void {
+  core.placesLife++;
+  for (let id = 0; id < core.tier.idEnd; id++) core.tier.columns.segment[id] = SEGMENT_NONE;
 }

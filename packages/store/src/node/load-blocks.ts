@@ -24,6 +24,8 @@ export interface Flight {
   count: number;
   readonly rows: Uint32Array;
   readonly waiters: FlightWaiter[];
+  /** The directory's life (`NodeCore.placesLife`) whose indexes the rows have. */
+  readonly placesLife: number;
 }
 
 /**
@@ -55,6 +57,7 @@ export class LoadBlocks {
       count: 0,
       rows: new Uint32Array(capacity * LOAD_ROW_WORDS),
       waiters: [],
+      placesLife: this.#core.placesLife,
     };
   }
 
@@ -113,7 +116,7 @@ export class LoadBlocks {
       tier.columns.outcome[id] = outcomeOf(status);
       // A row left pending may still have I/O under way: as good as late.
       if (status === LOAD_STATUS.done) {
-        this.#noteSource(id, flight.rows, i * LOAD_ROW_WORDS);
+        this.#noteSource(id, flight, i * LOAD_ROW_WORDS);
         tier.settleLoad(id);
       } else if (status === LOAD_STATUS.late || status === LOAD_STATUS.pending) tier.quarantine(id);
       else {
@@ -125,11 +128,11 @@ export class LoadBlocks {
   }
 
   /** What a file gave was verified against its location; a peer may have an older block under the key. */
-  #noteSource(id: number, rows: Uint32Array, row: number): void {
+  #noteSource(id: number, { rows, placesLife }: Flight, row: number): void {
     const { columns } = this.#core.tier;
     const source = rows[row + LOAD_ROW.tier]!;
     columns.source[id] = source;
-    if (source === LOOKUP_TIER.peer) return;
+    if (source === LOOKUP_TIER.peer || placesLife !== this.#core.placesLife) return;
     columns.segment[id] = rows[row + LOAD_ROW.segment]!;
     columns.offsetPages[id] = rows[row + LOAD_ROW.offsetPages]!;
   }

@@ -134,4 +134,6 @@ export interface NodeCore extends Omit<NodeComponents, 'directory'> {
   /** What other nodes deleted lately, by the count of deletions heard: for lookups that were under way. */
   readonly removed: RemovedKeys;
   removals: number;
+  /** Counts the lives of the directory, as this node heard of them: places of blocks are known in one of them. */
+  placesLife: number;
 }

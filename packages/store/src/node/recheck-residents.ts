@@ -9,7 +9,8 @@ const RETRY_MS = 1000;
 
 /**
  * After deletions that were not told one by one (thousands at once, or another life of the metadata service): asks where
- * everything is that DRAM holds of the shared file system, a question at a time, and drops what is nowhere.
+ * everything is that DRAM holds of the shared file system, a question at a time, and drops what is nowhere, or elsewhere
+ * than it was when it came here; with it goes what came from a peer, whose place nobody told.
  */
 export class RecheckResidents {
   readonly #core: NodeCore;
@@ -76,8 +77,19 @@ export class RecheckResidents {
     const rows = new Uint32Array(count * LOCATION_ROW_WORDS);
     await this.#core.directory.lookup(namespace, keys, count, rows, { certain: true });
     for (let i = 0; i < count; i++) {
-      const isThere = rows[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] === 1;
-      if (!isThere) dropRemoved(this.#core, namespace, keys, i * KEY_WORDS);
+      if (!this.#isSame(namespace, keys, i, rows)) dropRemoved(this.#core, namespace, keys, i * KEY_WORDS);
     }
+  }
+
+  /** Whether what is here lies where the directory says: it may have been deleted and put again, elsewhere. */
+  #isSame(namespace: number, keys: Uint32Array, i: number, rows: Uint32Array): boolean {
+    const { tier } = this.#core;
+    const row = i * LOCATION_ROW_WORDS;
+    const id = tier.find(namespace, keys, i * KEY_WORDS);
+    if (id < 0 || rows[row + LOCATION_ROW.found] !== 1) return false;
+    return (
+      tier.columns.segment[id] === rows[row + LOCATION_ROW.segment] &&
+      tier.columns.offsetPages[id] === rows[row + LOCATION_ROW.offsetPages]
+    );
   }
 }

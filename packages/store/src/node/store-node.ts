@@ -202,6 +202,7 @@ function createCore(components: NodeComponents, options: NodeOptions, reservatio
     deletions: 0,
     removed: new RemovedKeys({ seed: hashSeed, keysMax: REMOVED_KEYS_MAX }),
     removals: 0,
+    placesLife: 0,
   };
   // Those that act on the others get the whole, which has them as members.
   const core = parts as typeof parts & {
