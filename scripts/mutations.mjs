@@ -347,8 +347,8 @@ export const MUTATIONS = [
   {
     name: 'what a peer gave is kept on the local disk',
     package: 'store',
-    find: 'if (source === LOOKUP_TIER.peer) return;',
-    replace: '',
+    find: 'if (source === LOOKUP_TIER.peer || placesLife !== this.#core.placesLife) return;',
+    replace: 'if (placesLife !== this.#core.placesLife) return;',
     tests: [`${NODE}/demotion.test.ts`],
   },
   {

@@ -68,8 +68,8 @@ export const PLANTED_BUGS = [
     edits: [
       {
         package: 'metadata',
-        find: 'this.#condemnedAt.get(index)! <= safeVersion &&',
-        replace: 'safeVersion >= 0 &&',
+        find: 'this.#clock.nowMs() >= this.#unlinkFromMs && this.#condemnedAt.get(index)! <= safeVersion',
+        replace: 'safeVersion >= 0',
       },
     ],
   },
@@ -97,6 +97,12 @@ export const PLANTED_BUGS = [
         package: 'store',
         find: 'while (epoch <= highest) epoch = await directory.acquireEpoch(node);',
         replace: 'if (highest < 0) epoch = 0;',
+      },
+      // The second rule: a node that outlived the database tells which epoch it ran under.
+      {
+        package: 'metadata',
+        find: 'await directory.acquireEpoch(node, lastEpoch);',
+        replace: 'await directory.acquireEpoch(node, lastEpoch * 0);',
       },
     ],
   },

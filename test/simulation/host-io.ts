@@ -82,6 +82,7 @@ export class HostIo implements BlockIO {
   readonly #parts: HostIoParts;
   readonly #handles = new Map<FileId, Handle>();
   readonly #regions = new Map<BufferId, Uint8Array>();
+  readonly #detached = new Set<BufferId>();
   #nextFile = 1;
   #nextRegion = 1;
 
@@ -160,8 +161,9 @@ export class HostIo implements BlockIO {
     return id;
   }
 
+  /** Its memory stays: the kernel may hold it for an operation that is late. */
   detachRegion(buffer: BufferId): void {
-    this.#regions.delete(buffer);
+    this.#detached.add(buffer);
   }
 
   regionPanes(buffer: BufferId): readonly Uint8Array[] {
@@ -212,6 +214,7 @@ export class HostIo implements BlockIO {
     const kind = opcode === IO_OP.read ? 'read' : opcode === IO_OP.write ? 'write' : 'sync';
     const handle = this.#handles.get(uwords[at + 2]!)!;
     const [buffer, bufferOffset, length] = [uwords[at + 3]!, uwords[at + 6]!, uwords[at + 8]!];
+    if (this.#detached.has(buffer)) throw new Error(`region ${buffer} is used after it was detached`);
     const fileOffset = uwords[at + 5]! * 2 ** 32 + uwords[at + 4]!;
     const fate = drawFate(kind, fs.faults, this.isHung, random);
     if (kind === 'read') fate.delayMs += this.slowMs;

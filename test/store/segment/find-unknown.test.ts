@@ -27,6 +27,9 @@ t.test(
     writer.disk.files.set('segments/cc/notes.txt', new SimFile(10));
     t.same(await named(), []);
     writer.disk.files.set(path, file);
+    let errors = 2;
+    other.io.options.fault = (op) => (op.kind === 'read' && errors-- > 0 ? { errno: 5 } : undefined);
+    t.same(await named(), [path.slice(-36, -4)], 'an error that passes hides nothing');
     other.io.options.fault = (op) => (op.kind === 'read' ? { errno: 5 } : undefined);
     t.same(await named(), [], 'what cannot be read keeps no node from starting');
     other.io.options.fault = (op) => (op.kind === 'list' ? { errno: 5 } : undefined);

@@ -1,5 +1,6 @@
 import { type BlockIO, type Clock, type Directory, RefillError } from '@refill/interface';
 import type { Scratch } from '../shared-tier.ts';
+import { errnoOf, isGone } from './errno.ts';
 import { withScanParts } from './scan-parts.ts';
 import { sameBytes } from './segment-bytes.ts';
 import { fileBytes } from './segment-contents.ts';
@@ -19,16 +20,32 @@ export function findUnknownSegments(
   const { io, directory } = parts;
   return withScanParts(parts, options.deadlineMs ?? 30_000, async (scan) => {
     const unknown: Uint8Array[] = [];
-    for (const id of await listSegments(io, scan.deadlineMs)) {
-      if (directory.segmentById(id) !== undefined) continue;
-      if (await isReadable(io, scan, id)) unknown.push(id);
+    let unsure = (await listSegments(io, scan.deadlineMs)).filter(
+      (id) => directory.segmentById(id) === undefined,
+    );
+    for (const pauseMs of PAUSES_MS) {
+      if (unsure.length === 0) break;
+      if (pauseMs > 0) await new Promise<void>((resolve) => scan.clock.after(pauseMs, resolve));
+      const asked = unsure;
+      unsure = [];
+      for (const id of asked) {
+        const isThere = await isReadable(io, scan, id);
+        if (isThere === undefined) unsure.push(id);
+        else if (isThere) unknown.push(id);
+      }
     }
     return unknown;
   });
 }
 
-/** One that cannot be read would not be restored either, and must not keep the node from starting. */
-async function isReadable(io: BlockIO, scan: ScanParts, id: Uint8Array): Promise<boolean> {
+/**
+ * Before files that the file system fails to read are asked for again: an error that passes must not hide that the
+ * database was lost. One that stays would not be restored either, and must not keep the node from starting.
+ */
+const PAUSES_MS = [0, 100, 1000, 3000];
+
+/** Whether it is a segment; `undefined` when the file system does not say. */
+async function isReadable(io: BlockIO, scan: ScanParts, id: Uint8Array): Promise<boolean | undefined> {
   const { deadlineMs } = scan;
   let file: number | undefined;
   try {
@@ -37,7 +54,8 @@ async function isReadable(io: BlockIO, scan: ScanParts, id: Uint8Array): Promise
     const header = await readSegmentHeader(scan, file);
     return header !== undefined && sameBytes(header.segmentId, id);
   } catch (error) {
-    if (error instanceof RefillError && error.code === 'ERR_STORAGE_FAILED') return false;
+    if (isGone(errnoOf(error))) return false;
+    if (error instanceof RefillError && error.code === 'ERR_STORAGE_FAILED') return undefined;
     throw error;
   } finally {
     if (file !== undefined) io.close(file);
