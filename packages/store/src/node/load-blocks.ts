@@ -50,6 +50,14 @@ export class LoadBlocks {
     return this.#flights.get(id);
   }
 
+  /** Segment and offset in pages that a block is being read from; `undefined` when it is not, or that means nothing now. */
+  placeOf(id: number): readonly [segment: number, offsetPages: number] | undefined {
+    const flight = this.#flights.get(id);
+    if (flight === undefined || flight.placesLife !== this.#core.placesLife) return undefined;
+    const row = flight.ids.indexOf(id) * LOAD_ROW_WORDS;
+    return [flight.rows[row + LOAD_ROW.segment]!, flight.rows[row + LOAD_ROW.offsetPages]!];
+  }
+
   /** A flight for up to `capacity` blocks; `add` them, then `depart`. */
   prepare(capacity: number): Flight {
     return {

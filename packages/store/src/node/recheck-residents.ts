@@ -83,13 +83,17 @@ export class RecheckResidents {
 
   /** Whether what is here lies where the directory says: it may have been deleted and put again, elsewhere. */
   #isSame(namespace: number, keys: Uint32Array, i: number, rows: Uint32Array): boolean {
-    const { tier } = this.#core;
+    const { tier, loads } = this.#core;
     const row = i * LOCATION_ROW_WORDS;
     const id = tier.find(namespace, keys, i * KEY_WORDS);
     if (id < 0 || rows[row + LOCATION_ROW.found] !== 1) return false;
+    // One on its way is read from where its flight says: dropping it without need would make misses of hits.
+    const [segment, offsetPages] = loads.placeOf(id) ?? [
+      tier.columns.segment[id],
+      tier.columns.offsetPages[id],
+    ];
     return (
-      tier.columns.segment[id] === rows[row + LOCATION_ROW.segment] &&
-      tier.columns.offsetPages[id] === rows[row + LOCATION_ROW.offsetPages]
+      segment === rows[row + LOCATION_ROW.segment] && offsetPages === rows[row + LOCATION_ROW.offsetPages]
     );
   }
 }
