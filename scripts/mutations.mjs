@@ -508,8 +508,8 @@ export const MUTATIONS = [
   {
     name: 'a drain is complete with blocks that are not stored',
     package: 'store',
-    find: 'if (tier.unstored === 0 && behind.backlogBytes === 0) break;',
-    replace: 'if (behind.backlogBytes >= 0) break;',
+    find: "status.isComplete = nothingLeft && status.phase === 'done';",
+    replace: 'status.isComplete = true;',
     tests: [`${NODE}/drain.test.ts`],
   },
   {
