@@ -115,7 +115,11 @@ async function main(options: Options): Promise<number> {
         context.log(error instanceof Error ? (error.stack ?? error.message) : String(error));
       }
       results = [
-        unmeasured(scenario.name, error instanceof Error ? error.message.split('\n')[0]! : String(error)),
+        // What failed is of this machine, its paths included: the log has it, a table that is kept does not.
+        unmeasured(
+          scenario.name,
+          error instanceof Unavailable ? error.message : 'it failed: the output of the run says why',
+        ),
       ];
     }
     for (const result of results) context.log(consoleLine(result));
