@@ -88,10 +88,10 @@ export class MetadataHost {
     const directory = createDirectory({ ...shared, engine, files: io });
     life.directory = directory;
     await directory.start();
-    // As `refill metadata` does: others' names show late. Before anything was written there is nothing to wait for.
-    if (this.#lives > 1 && directory.segments().length === 0) await process.sleep(NAMES_SETTLE_MS);
     const scan = { io, directory, scratch: createArena(io).scratch, clock: process, log };
-    const lacks = this.#rebuildPending || (await findUnknownSegments(scan)).length > 0;
+    // As `refill metadata` does; before anything was written there is nothing to wait for.
+    const namesSettleMs = this.#lives > 1 ? NAMES_SETTLE_MS : 0;
+    const lacks = this.#rebuildPending || (await findUnknownSegments(scan, { namesSettleMs })).length > 0;
     if (lacks) {
       this.#rebuildPending = true;
       const { segments, blocksRestored } = await rebuildDirectory(scan);

@@ -63,9 +63,15 @@ export async function rebuildWith(
   return { ...progress, durationMs, blocksPerSecond };
 }
 
-/** Whether the directory lacks what the segments hold: it was lost or set back, or a rebuild did not end. */
-export async function needsRebuild({ io, directory, paths }: OpenParts): Promise<boolean> {
+/**
+ * Whether the directory lacks what the segments hold: it was lost or set back, or a rebuild did not end. `namesSettleMs` as
+ * of `findUnknownSegments`.
+ */
+export async function needsRebuild(
+  { io, directory, paths }: OpenParts,
+  options: { namesSettleMs: number },
+): Promise<boolean> {
   if (existsSync(join(paths.state, PENDING))) return true;
   const parts = { io, directory, scratch: createArena(io).scratch, clock: systemClock };
-  return (await findUnknownSegments(parts)).length > 0;
+  return (await findUnknownSegments(parts, options)).length > 0;
 }

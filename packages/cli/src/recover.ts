@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@libp2p/interface';
 import { createArena, recoverSegments } from '@refill/store';
 import { isInCluster } from './cluster/roles.ts';
@@ -8,10 +7,7 @@ import type { OpenParts } from './parts.ts';
 import { needsRebuild, rebuildWith } from './rebuild.ts';
 import { systemClock } from './system-clock.ts';
 
-/**
- * By then every host sees the names that others made: above the second or so that shared file systems were seen to take.
- * Nothing that was acknowledged is younger, for acknowledging takes the service.
- */
+/** By then every host sees the names that others made: above the second or so that shared file systems were seen to take. */
 const NAMES_SETTLE_MS = 3_000;
 
 /**
@@ -25,9 +21,8 @@ export async function recoverRoot(
   log: Logger,
 ): Promise<{ epoch: number; formerNodes: string[] }> {
   const { root, io, directory } = opened;
-  // A database that knows no segment is new, or was lost: then what others made just before is to be seen first.
-  if (isInCluster(config) && directory.segments().length === 0) await sleep(NAMES_SETTLE_MS);
-  if (await needsRebuild(opened)) {
+  // Who is alone sees his own names at once.
+  if (await needsRebuild(opened, { namesSettleMs: isInCluster(config) ? NAMES_SETTLE_MS : 0 })) {
     log('the metadata database lacks the segments of %s: rebuilding it', root.path);
     const { segments, blocks, blocksRestored } = await rebuildWith(opened, log);
     log('rebuilt from %d segments: %d blocks described, %d restored', segments, blocks, blocksRestored);

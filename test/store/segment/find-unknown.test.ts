@@ -39,3 +39,27 @@ t.test(
     await other.directory.stop();
   },
 );
+
+t.test(
+  'names that show late are waited for where the directory knows no segment, and only there',
+  async (t) => {
+    const writer = new TierWorld({ payloadBytes: 2 ** 21 });
+    await writer.boot();
+    await writer.open();
+    await writer.store([blockOf(1, 5000)]);
+    await writer.tier.seal();
+    const [path, file] = [...writer.disk.files][0]!;
+    writer.disk.files.delete(path);
+    const lost = new TierWorld({ disk: writer.disk, payloadBytes: 2 ** 21 });
+    await lost.boot();
+    lost.clock.after(2000, () => void writer.disk.files.set(path, file));
+    const parts = ({ io, directory, scratch, clock }: TierWorld) => ({ io, directory, scratch, clock });
+    const startedMs = lost.clock.nowMs();
+    t.equal((await findUnknownSegments(parts(lost), { namesSettleMs: 3000 })).length, 1);
+    t.equal(lost.clock.nowMs() - startedMs, 3000);
+    const knownMs = writer.clock.nowMs();
+    await findUnknownSegments(parts(writer), { namesSettleMs: 3000 });
+    t.equal(writer.clock.nowMs(), knownMs, 'a database that knows segments is not new');
+    await lost.directory.stop();
+  },
+);

@@ -12,20 +12,24 @@ import { readSegmentHeader, type ScanParts } from './segment-scan.ts';
  * Segments whose files are there and that the directory does not know. A record is durable before its file exists and
  * is forgotten only after the file was durably unlinked, so a readable one means that the directory fell behind: its
  * database was lost, or set back to an earlier state. Then only a rebuild has the order of writes right.
+ *
+ * `namesSettleMs`: a directory that knows no segment is new, or was lost; then names that other hosts made just before are
+ * waited for. Nothing acknowledged is younger, when acknowledging takes this directory.
  */
 export function findUnknownSegments(
   parts: { io: BlockIO; directory: Directory; scratch: Scratch; clock: Clock },
-  options: { deadlineMs?: number } = {},
+  options: { deadlineMs?: number; namesSettleMs?: number } = {},
 ): Promise<Uint8Array[]> {
   const { io, directory } = parts;
   return withScanParts(parts, options.deadlineMs ?? 30_000, async (scan) => {
     const unknown: Uint8Array[] = [];
+    if (directory.segments().length === 0) await pause(scan.clock, options.namesSettleMs ?? 0);
     let unsure = (await listSegments(io, scan.deadlineMs)).filter(
       (id) => directory.segmentById(id) === undefined,
     );
     for (const pauseMs of PAUSES_MS) {
       if (unsure.length === 0) break;
-      if (pauseMs > 0) await new Promise<void>((resolve) => scan.clock.after(pauseMs, resolve));
+      await pause(scan.clock, pauseMs);
       const asked = unsure;
       unsure = [];
       for (const id of asked) {
@@ -43,6 +47,10 @@ export function findUnknownSegments(
  * database was lost. One that stays would not be restored either, and must not keep the node from starting.
  */
 const PAUSES_MS = [0, 100, 1000, 3000];
+
+async function pause(clock: Clock, ms: number): Promise<void> {
+  if (ms > 0) await new Promise<void>((resolve) => clock.after(ms, resolve));
+}
 
 /** Whether it is a segment; `undefined` when the file system does not say. */
 async function isReadable(io: BlockIO, scan: ScanParts, id: Uint8Array): Promise<boolean | undefined> {
