@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { forkPlain } from '../fixtures/child.ts';
 import { seededRandom } from '../fixtures/seeded-random.ts';
 import { serveDouble, until } from '../fixtures/served-double.ts';
 
@@ -12,9 +12,7 @@ t.test('a client killed at any instant leaves nothing with the node', async (t) 
   const { node, socketPath } = await serveDouble(t);
   const kills = Number(process.env.REFILL_KILLS ?? 8);
   for (let i = 0; i < kills; i++) {
-    const client = spawn(process.execPath, [PROGRAM, socketPath], {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    });
+    const client = forkPlain(PROGRAM, [socketPath]);
     const ended = once(client, 'exit');
     await once(client, 'message');
     t.ok(node.held > 0, 'it holds pins and reservations');

@@ -1,9 +1,10 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '@refill/client';
 import t from 'tap';
+import { forkPlain } from '../fixtures/child.ts';
 import { nodePlace, repository, startNodeProcess } from '../fixtures/node-process.ts';
 
 const kills = Number(process.env.REFILL_CLIENT_KILLS ?? 30);
@@ -14,10 +15,7 @@ function startHolder(
   socketPath: string,
   series: number,
 ): ChildProcess {
-  const child = fork(join(repository, 'test/fixtures/holding-client.mjs'), [socketPath, String(series)], {
-    execArgv: [],
-    env: { ...process.env, NODE_OPTIONS: '' },
-  });
+  const child = forkPlain(join(repository, 'test/fixtures/holding-client.mjs'), [socketPath, String(series)]);
   t.teardown(() => child.kill('SIGKILL'));
   return child;
 }

@@ -1,10 +1,11 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '@refill/client';
 import t from 'tap';
+import { forkPlain } from '../fixtures/child.ts';
 import { nodePlace, repository, runRefill, startNodeProcess } from '../fixtures/node-process.ts';
 import { keyOfNumber, payloadDifference } from '../fixtures/payload.mjs';
 
@@ -36,11 +37,8 @@ t.test(
 
     const clients = [1, 2].map((series): LoadClient => {
       const journal = join(place.base, `journal-${series}`);
-      const child = fork(
-        join(repository, 'test/fixtures/load-client.mjs'),
-        [place.socketPath, journal, String(series), String(random(2 ** 31))],
-        { execArgv: [], env: { ...process.env, NODE_OPTIONS: '' } },
-      );
+      const program = join(repository, 'test/fixtures/load-client.mjs');
+      const child = forkPlain(program, [place.socketPath, journal, String(series), String(random(2 ** 31))]);
       const client: LoadClient = { child, series, journal, violation: undefined };
       child.on('message', (message: { violation?: string }) => {
         client.violation ??= message.violation;

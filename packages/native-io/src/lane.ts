@@ -53,8 +53,10 @@ export class Lane {
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'async',
       recordTiming: false,
-      // Whatever loaders and hooks the process runs under, a worker needs none of them, and each costs its start.
+      // Whatever loaders and hooks the process runs under, by its line or NODE_OPTIONS, a worker needs none of them,
+      // and each costs its start.
       execArgv: [],
+      env: {},
     });
   }
 
