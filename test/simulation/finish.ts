@@ -17,10 +17,7 @@ export async function finish(world: World): Promise<void> {
   world.isEnding = true;
   await heal(world);
   if (isBroken(world)) return;
-  await drained(
-    world,
-    lives(world).map((life) => flush(world, life, 60_000)),
-  );
+  await flushAll(world);
   await readAll(world, 'after all has healed');
   if (isBroken(world)) return;
   for (const host of world.stores) host.kill({ power: true });
@@ -33,6 +30,21 @@ export async function finish(world: World): Promise<void> {
   await world.timeline.run(5_100);
   await readAll(world, world.plan.rebuildsAtEnd ? 'after a rebuild' : 'after a restart');
   await checkPins(world);
+}
+
+/**
+ * Everything is stored that can be. What failed at last, after the faults, is tried once more: until then it may be read on
+ * its node beside what another one stored.
+ */
+async function flushAll(world: World): Promise<void> {
+  let left = lives(world);
+  for (let tries = 0; tries < 2 && left.length > 0; tries++) {
+    const outcomes = await drained(
+      world,
+      left.map(async (life) => ((await flush(world, life, 60_000)) ? life : undefined)),
+    );
+    left = outcomes?.filter((life) => life !== undefined) ?? [];
+  }
 }
 
 /** Lets the world settle with nothing more going wrong: every host serves, every operation has ended. */
@@ -101,15 +113,16 @@ async function readAll(world: World, when: string): Promise<void> {
   }
 }
 
-/** Runs the world until these are done. */
-async function drained(world: World, work: Promise<unknown>[]): Promise<void> {
+/** Runs the world until these are done, and answers them. */
+async function drained<T>(world: World, work: Promise<T>[]): Promise<T[] | undefined> {
   let isDone = false;
-  const all = Promise.all(work).then(() => {
+  const all = Promise.all(work).finally(() => {
     isDone = true;
   });
   for (let tries = 0; tries < 100 && !isDone; tries++) await world.timeline.run(tries < 10 ? 50 : 1_000);
-  if (isDone) await all;
-  else world.report('G5: the last reads do not end');
+  if (isDone) return await all;
+  world.report('G5: the last reads do not end');
+  return undefined;
 }
 
 type Life = NonNullable<World['stores'][number]['life']>;

@@ -45,10 +45,12 @@ export async function remove(
   }
 }
 
-export async function flush(world: World, life: NodeLife, deadlineMs: number): Promise<void> {
+/** Answers whether anything that this life had to store is only in its memory, or may be. */
+export async function flush(world: World, life: NodeLife, deadlineMs: number): Promise<boolean> {
   const startMs = world.timeline.nowMs();
   const left = await perform(world, life, 'flush', deadlineMs, () => life.session.flush(deadlineMs));
   if (left !== undefined && hears(life)) world.history.flushed(life, startMs, left === 0);
+  return left !== 0;
 }
 
 /** A fill lease that this life may hold. */

@@ -56,20 +56,46 @@ t.test('a failed store leaves a memory put readable and a shared put forgotten',
   t.equal(world.shared.blocks.size, 1, 'a flush tries again what failed before');
 });
 
-t.test('a block only in memory gives way to a new put, unless somebody holds it', async (t) => {
+t.test('a put for the shared file system of a block that could not be stored stores that one', async (t) => {
   const world = await createWorld();
   const { session, namespace } = await openSession(world);
+  world.io.files.set('r', payload(1, UNIT, 2));
+  const region = await session.registerRegion({ path: 'r' }, UNIT);
+  const putAgain = async (): Promise<number> => {
+    const statuses = new Uint32Array(1);
+    const puts = putsOf({ key: 1, lengthBytes: 10 });
+    await session.putFrom(namespace, region, puts, Uint32Array.of(0, 0, UNIT), 1, 'shared', 1000, statuses);
+    return statuses[0]!;
+  };
   world.shared.outcomeOfStore = () => PUT_STATUS.failed;
   await put(world, session, namespace, 1, payload(1, 10));
-  await session.flush(1000);
-  const [held] = await get(world, session, namespace, [1]);
-  t.equal(await put(world, session, namespace, 1, payload(1, 10), 'shared'), PUT_STATUS.exists);
-  session.release(Uint32Array.of(held!.slot), 1);
+  t.equal(await session.flush(1000), 1);
+  t.equal(await put(world, session, namespace, 1, payload(1, 20), 'shared'), PUT_STATUS.exists);
+  t.equal(await putAgain(), PUT_STATUS.failed);
+  t.equal(await session.flush(1000), 1, 'what was promised to memory is there still, and only there');
+  const [first] = await get(world, session, namespace, [1]);
+  t.same(first!.bytes, payload(1, 10), 'the first complete write wins');
   world.shared.outcomeOfStore = () => PUT_STATUS.stored;
-  t.equal(await put(world, session, namespace, 1, payload(1, 10), 'shared'), PUT_STATUS.stored);
+  t.equal(await putAgain(), PUT_STATUS.exists);
   t.equal(await session.flush(1000), 0, 'it is durable now, and nothing was lost');
+  t.same([...world.shared.blocks.values()][0]!.bytes, payload(1, 10));
   t.equal(world.node.status().arena.blocks, 1);
-  t.equal(world.node.status().arena.usedBytes, UNIT);
+});
+
+t.test('what could not be stored gives way to what another node stored meanwhile', async (t) => {
+  const [world, elsewhere] = [await createWorld(), await createWorld()];
+  const other = await openSession(elsewhere);
+  await put(elsewhere, other.session, other.namespace, 1, payload(1, 10, 2), 'shared');
+  const { session, namespace } = await openSession(world);
+  world.shared.outcomeOfStore = () => PUT_STATUS.failed;
+  for (const key of [1, 2]) await put(world, session, namespace, key, payload(key, 10));
+  t.equal(await session.flush(1000), 2);
+  for (const [name, stored] of elsewhere.shared.blocks) world.shared.blocks.set(name, stored);
+  const before = world.shared.calls.length;
+  t.equal(await session.flush(1000), 1, 'one is left');
+  t.same(world.shared.calls.slice(before), ['store 1 behind'], 'and nobody tried to store the other');
+  const [block] = await get(world, session, namespace, [1]);
+  t.same(block!.bytes, payload(1, 10, 2), 'one version for all');
 });
 
 t.test('write-behind tries what failed again, later and later, until there is space', async (t) => {

@@ -23,7 +23,7 @@ export const BLOCK_FLAG_BITS = {
   storing: 4,
   /** `onRelease` came for it before its I/O was known to be late. */
   released: 8,
-  /** Its store failed and it was promised to memory only: readable, evictable, tried again, replaced by a new put. */
+  /** Its store failed and it was promised to memory only: readable, evictable, tried again. */
   unstored: 16,
   /** Put with the hint `tier: 'shared'`: once it may be evicted, it is the first to go. */
   leaving: 32,

@@ -37,19 +37,13 @@ export class DramTier extends HeldBlocks {
     arena.makeRoom = (units, owner) => this.#makeRoom(units, owner);
   }
 
-  /** Whether a new put of its key may take its place: its store failed, and nobody holds it. */
-  isReplaceable(id: number): boolean {
-    return (this.columns.flags[id]! & unstored) !== 0 && this.isEvictable(id);
-  }
-
-  /** Whether a put of the key at `keys[wordOffset ..]` must answer `exists`. */
-  isTaken(namespace: number, keys: Uint32Array, wordOffset: number): boolean {
-    const id = this.table.find(namespace, keys, wordOffset);
-    return id >= 0 && !this.isReplaceable(id);
+  /** Whether nothing stores the block now: its store failed, or its put asked for memory only. */
+  isUnstored(id: number): boolean {
+    return (this.columns.flags[id]! & (unstored | memoryOnly)) !== 0;
   }
 
   /**
-   * Takes a key that is not here or replaceable, and a slot for its block, evicting what it must. `state` is `reserved`
+   * Takes a key that is not here, and a slot for its block, evicting what it must. `state` is `reserved`
    * or `loading`; a loading block is borrowed by its load. Answers the id, or -1 when there is no room.
    */
   take(
@@ -60,7 +54,6 @@ export class DramTier extends HeldBlocks {
     tokens: number,
     state: number,
   ): number {
-    this.#clearWay(namespace, keys, wordOffset);
     const units = unitsOf(lengthBytes);
     let unit = this.arena.allocator.allocate(units, 0);
     if (unit < 0) unit = this.#makeRoom(units, 0);
@@ -79,7 +72,6 @@ export class DramTier extends HeldBlocks {
 
   /** Takes a key without a slot, for a put straight from a region: nobody else can put it meanwhile. */
   takeKey(namespace: number, keys: Uint32Array, wordOffset: number): number {
-    this.#clearWay(namespace, keys, wordOffset);
     return this.insert(namespace, keys, wordOffset, reserved);
   }
 
@@ -125,11 +117,6 @@ export class DramTier extends HeldBlocks {
     columns.flags[id]! |= memoryOnly;
     this.admit(id);
     this.giveBack(id);
-  }
-
-  /** Whether nobody stores the block, as its put asked for. */
-  isMemoryOnly(id: number): boolean {
-    return (this.columns.flags[id]! & memoryOnly) !== 0;
   }
 
   /** An unstored block is to be stored (once more): dirty again, and borrowed until `settleStore`. */
@@ -298,11 +285,6 @@ export class DramTier extends HeldBlocks {
     }
     invariant(memoryOnly === this.unstored, 'unstored blocks are counted');
     return super.check();
-  }
-
-  #clearWay(namespace: number, keys: Uint32Array, wordOffset: number): void {
-    const id = this.table.find(namespace, keys, wordOffset);
-    if (id >= 0 && this.isReplaceable(id)) this.drop(id);
   }
 
   #setUnstored(id: number, isUnstored: boolean): void {

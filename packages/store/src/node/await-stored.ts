@@ -1,5 +1,5 @@
 import { KEY_WORDS, LOCATION_ROW, LOCATION_ROW_WORDS, PUT_STATUS, RESERVE_EXISTS } from '@refill/interface';
-import { BLOCK_FLAG_BITS, BLOCK_STATE } from '../arena/block-columns.ts';
+import { BLOCK_STATE } from '../arena/block-columns.ts';
 import { checkDeadline, checkKeys, checkRows } from './arguments.ts';
 import { doneBy } from './deadline.ts';
 import type { NodeCore } from './node-parts.ts';
@@ -8,15 +8,11 @@ import { checkNamespace, checkOpen, type SessionState } from './session-state.ts
 /** How often somebody else's reservation is looked at: its commit or abort tells nobody. */
 const RESERVED_POLL_MS = 5;
 
-const { unstored, memoryOnly } = BLOCK_FLAG_BITS;
-
 /** Whether the block of an id is durable: `RESERVE_EXISTS`. */
 export function existsAs(core: NodeCore, id: number): number {
   const state = core.tier.columns.state[id];
   const isUnstored =
-    state === BLOCK_STATE.reserved ||
-    state === BLOCK_STATE.dirty ||
-    (core.tier.columns.flags[id]! & (unstored | memoryOnly)) !== 0;
+    state === BLOCK_STATE.reserved || state === BLOCK_STATE.dirty || core.tier.isUnstored(id);
   return isUnstored ? RESERVE_EXISTS.unstored : RESERVE_EXISTS.stored;
 }
 
@@ -49,8 +45,8 @@ async function wait(
   const { tier, behind, clock, directory } = state.core;
   for (let i = 0; i < count; i++) {
     const id = tier.find(namespace, keys, i * KEY_WORDS);
-    // Put for memory only, and now somebody wants it durable.
-    if (id >= 0 && tier.isMemoryOnly(id)) behind.storeAfterAll(id);
+    // Put for memory only, or its store failed, and now somebody wants it durable.
+    if (id >= 0 && tier.isUnstored(id)) behind.storeAfterAll(id);
   }
   for (;;) {
     let [underWay, reserved] = [false, false];

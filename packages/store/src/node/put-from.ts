@@ -156,7 +156,7 @@ async function writeDirect(
   const positions: number[] = [];
   for (let i = 0; i < direct.length; i++) {
     const isFound = locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] !== 0;
-    if (isFound || core.tier.isTaken(namespace, keys, i * KEY_WORDS)) {
+    if (isFound || core.tier.find(namespace, keys, i * KEY_WORDS) >= 0) {
       statuses[direct[i]!] = PUT_STATUS.exists;
       continue;
     }

@@ -174,8 +174,8 @@ function existingAs(
 ): number {
   const { tier } = state.core;
   if (locations[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] !== 0) return RESERVE_EXISTS.stored;
-  if (!tier.isTaken(namespace, keys, i * KEY_WORDS)) return -1;
-  return existsAs(state.core, tier.find(namespace, keys, i * KEY_WORDS));
+  const id = tier.find(namespace, keys, i * KEY_WORDS);
+  return id < 0 ? -1 : existsAs(state.core, id);
 }
 
 function reserveOne(

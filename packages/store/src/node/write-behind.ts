@@ -3,6 +3,7 @@ import { BLOCK_FLAG_BITS } from '../arena/block-columns.ts';
 import { fillStoreRow } from '../fill-rows.ts';
 import { STORE_ROW, STORE_ROW_WORDS } from '../shared-tier.ts';
 import type { NodeCore } from './node-parts.ts';
+import { storedElsewhere } from './stored-elsewhere.ts';
 
 const RETRY_PAUSE_MS_MIN = 1_000;
 const RETRY_PAUSE_MS_MAX = 60_000;
@@ -11,7 +12,8 @@ const RETRY_PAUSE_MS_MAX = 60_000;
  * Carries committed blocks to the shared tier. Those of durability `memory` wait here for company and leave in groups,
  * by count, bytes or age; those of `shared` leave at once. A block is dirty, and so borrowed, from commit until its
  * store has settled; one deleted while it waits is let go without a store. A block of `memory` whose store failed is
- * tried again: a group at a time, after pauses that double up to a minute as long as none is stored.
+ * tried again: a group at a time, after pauses that double up to a minute as long as none is stored. What another node
+ * stored meanwhile is dropped instead, so that one version of a key is left (guarantee 3).
  */
 export class WriteBehind {
   readonly #core: NodeCore;
@@ -86,7 +88,7 @@ export class WriteBehind {
 
   /** Settles when everything handed over so far is stored or has failed; what failed before is tried once more. */
   async drain(): Promise<void> {
-    this.#retry(Infinity, Infinity);
+    await this.#retry(Infinity, Infinity);
     const target = this.#added;
     this.hurry();
     while (this.#sent < target) await this.progress();
@@ -110,8 +112,8 @@ export class WriteBehind {
     this.#cancelRetry = undefined;
   }
 
-  /** Hands blocks whose store failed over once more. */
-  #retry(blocksMax: number, bytesMax: number): void {
+  /** Hands blocks whose store failed over once more, but for those that are stored elsewhere now. */
+  async #retry(blocksMax: number, bytesMax: number): Promise<void> {
     const { tier } = this.#core;
     const ids: number[] = [];
     let bytes = 0;
@@ -119,7 +121,17 @@ export class WriteBehind {
       bytes += tier.columns.lengthBytes[id]!;
       return ids.push(id) < blocksMax && bytes < bytesMax;
     });
-    for (const id of ids) this.storeAfterAll(id);
+    if (ids.length === 0) return;
+    // Dirty from here on, so that an id stays its block's while the directory is asked.
+    for (const id of ids) tier.retryStore(id);
+    const elsewhere = await storedElsewhere(this.#core, ids);
+    for (const id of ids) {
+      if (elsewhere.has(id)) {
+        tier.drop(id);
+        tier.settleStore(id, false);
+      } else this.add(id);
+    }
+    this.#retryLater();
   }
 
   #retryLater(): void {
@@ -128,7 +140,7 @@ export class WriteBehind {
     this.#cancelRetry = clock.after(this.#retryPauseMs, () => {
       this.#cancelRetry = undefined;
       this.#retryPauseMs = Math.min(RETRY_PAUSE_MS_MAX, this.#retryPauseMs * 2);
-      this.#retry(options.behindBlocksMax, options.behindBytesMax);
+      void this.#retry(options.behindBlocksMax, options.behindBytesMax);
     });
   }
 
