@@ -36,6 +36,28 @@ export const MUTATIONS = [
     tests: [`${SEGMENT}/segment-sync.test.ts`, `${SEGMENT}/segment-writer.test.ts`],
   },
   {
+    name: 'a flush forgets what is being asked about before another try',
+    package: 'store',
+    find: 'await Promise.all([...this.#asking]);',
+    replace: '',
+    tests: [`${NODE}/put.test.ts`],
+  },
+  {
+    name: 'what another node stored meanwhile stays here as it was',
+    package: 'store',
+    find: 'if (rows[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] === 1) found.add(id);',
+    replace: '',
+    tests: [`${NODE}/put.test.ts`],
+  },
+  {
+    name: 'a put from a region takes the place of a block that could not be stored',
+    package: 'store',
+    find: 'if (isFound || core.tier.find(namespace, keys, i * KEY_WORDS) >= 0) {',
+    replace:
+      'const there = core.tier.find(namespace, keys, i * KEY_WORDS); if (there >= 0 && core.tier.isUnstored(there)) core.tier.drop(there);\n      if (isFound || core.tier.find(namespace, keys, i * KEY_WORDS) >= 0) {',
+    tests: [`${NODE}/put.test.ts`],
+  },
+  {
     name: 'a batch does not wait for the one before it',
     package: 'store',
     find: 'Promise.all([before, written])',

@@ -98,6 +98,26 @@ t.test('what could not be stored gives way to what another node stored meanwhile
   t.same(block!.bytes, payload(1, 10, 2), 'one version for all');
 });
 
+t.test('a flush counts what is being asked about before another try', async (t) => {
+  const world = await createWorld();
+  const { session, namespace } = await openSession(world);
+  world.shared.outcomeOfStore = () => PUT_STATUS.failed;
+  await put(world, session, namespace, 1, payload(1, 10));
+  t.equal(await session.flush(1000), 1);
+  world.shared.holdLookups = true;
+  await world.clock.advance(5_000);
+  let left: number | undefined;
+  const flushed = Promise.resolve(session.flush(60_000)).then((count) => {
+    left = count;
+  });
+  await world.clock.advance(100);
+  t.equal(left, undefined, 'it waits for the answer');
+  world.shared.holdLookups = false;
+  world.shared.letGo();
+  await flushed;
+  t.equal(left, 1);
+});
+
 t.test('write-behind tries what failed again, later and later, until there is space', async (t) => {
   const world = await createWorld({ behindBlocksMax: 4 });
   const { session, namespace } = await openSession(world);

@@ -26,6 +26,8 @@ export class WriteBehind {
   #hurriedTo = 0;
   #cancelAge: (() => void) | undefined;
   readonly #inFlight = new Set<Promise<unknown>>();
+  /** Further tries that still ask the directory: their blocks neither wait nor count as unstored. */
+  readonly #asking = new Set<Promise<void>>();
   #progress: { promise: Promise<void>; resolve: () => void } | undefined;
   #failed = 0;
   #failedNow = 0;
@@ -88,7 +90,8 @@ export class WriteBehind {
 
   /** Settles when everything handed over so far is stored or has failed; what failed before is tried once more. */
   async drain(): Promise<void> {
-    await this.#retry(Infinity, Infinity);
+    this.#retry(Infinity, Infinity);
+    await Promise.all([...this.#asking]);
     const target = this.#added;
     this.hurry();
     while (this.#sent < target) await this.progress();
@@ -113,7 +116,7 @@ export class WriteBehind {
   }
 
   /** Hands blocks whose store failed over once more, but for those that are stored elsewhere now. */
-  async #retry(blocksMax: number, bytesMax: number): Promise<void> {
+  #retry(blocksMax: number, bytesMax: number): void {
     const { tier } = this.#core;
     const ids: number[] = [];
     let bytes = 0;
@@ -124,6 +127,12 @@ export class WriteBehind {
     if (ids.length === 0) return;
     // Dirty from here on, so that an id stays its block's while the directory is asked.
     for (const id of ids) tier.retryStore(id);
+    const asking = this.#ask(ids).finally(() => this.#asking.delete(asking));
+    this.#asking.add(asking);
+  }
+
+  async #ask(ids: readonly number[]): Promise<void> {
+    const { tier } = this.#core;
     const elsewhere = await storedElsewhere(this.#core, ids);
     for (const id of ids) {
       if (elsewhere.has(id)) {
@@ -140,7 +149,7 @@ export class WriteBehind {
     this.#cancelRetry = clock.after(this.#retryPauseMs, () => {
       this.#cancelRetry = undefined;
       this.#retryPauseMs = Math.min(RETRY_PAUSE_MS_MAX, this.#retryPauseMs * 2);
-      void this.#retry(options.behindBlocksMax, options.behindBytesMax);
+      this.#retry(options.behindBlocksMax, options.behindBytesMax);
     });
   }
 
