@@ -88,24 +88,29 @@ uint32_t buffers::count() {
 }
 
 uint8_t* buffers::mapAligned(int fd, uint64_t bytes, int protection) {
-  // Reserve more than needed, place the file at the aligned address inside, give the rest back. hugetlb files need
-  // the alignment as well.
-  const uint64_t span = roundUp(bytes, kHugePageBytes) + kHugePageBytes;
-  void* reserved = mmap(nullptr, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (reserved == MAP_FAILED) return nullptr;
-  const auto from = reinterpret_cast<uintptr_t>(reserved);
-  const uintptr_t aligned = roundUp(from, kHugePageBytes);
-  void* mapped = mmap(reinterpret_cast<void*>(aligned), bytes, protection, MAP_SHARED | MAP_FIXED, fd, 0);
-  if (mapped == MAP_FAILED) {
-    const int error = errno;
-    munmap(reserved, span);
-    errno = error;
-    return nullptr;
+  // Never the file right into a reservation: a mapping that fails at a fixed address leaves a hole there, which another
+  // thread's memory may fill before the reservation is given back, and is then unmapped with it. hugetlb files, whose
+  // mapping fails wherever there are no such pages, come aligned.
+  void* const placed = mmap(nullptr, bytes, protection, MAP_SHARED, fd, 0);
+  if (placed == MAP_FAILED) return nullptr;
+  const auto isAligned = [](void* at) { return reinterpret_cast<uintptr_t>(at) % kHugePageBytes == 0; };
+  if (isAligned(placed)) return static_cast<uint8_t*>(placed);
+  const uint64_t inPages = roundUp(bytes, kPageBytes), span = inPages + kHugePageBytes;
+  void* const reserved = mmap(nullptr, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* moved = MAP_FAILED;
+  if (reserved != MAP_FAILED) {
+    const auto from = reinterpret_cast<uintptr_t>(reserved);
+    const uintptr_t aligned = roundUp(from, kHugePageBytes), end = aligned + inPages;
+    moved = mremap(placed, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, reinterpret_cast<void*>(aligned));
+    // Whether or not it came there, the middle is no longer ours to give back.
+    if (aligned > from) munmap(reserved, aligned - from);
+    if (from + span > end) munmap(reinterpret_cast<void*>(end), from + span - end);
   }
-  if (aligned > from) munmap(reserved, aligned - from);
-  const uintptr_t end = roundUp(aligned + bytes, kPageBytes);
-  if (from + span > end) munmap(reinterpret_cast<void*>(end), from + span - end);
-  return static_cast<uint8_t*>(mapped);
+  if (moved != MAP_FAILED) return static_cast<uint8_t*>(moved);
+  const int error = errno;
+  munmap(placed, bytes);
+  errno = error;
+  return nullptr;
 }
 
 }  // namespace refill

@@ -238,6 +238,41 @@ void checkPool() {
   usleep(100000);
 }
 
+/** A mapping that fails must leave alone what other threads map meanwhile. */
+void checkFailedMapping() {
+  constexpr uint64_t kBytes = 16 * kHugePageBytes, kOtherBytes = 4 * kHugePageBytes;
+  // More than any pool of huge pages holds.
+  const int fd = memfd_create("none", MFD_CLOEXEC | MFD_HUGETLB);
+  std::atomic<bool> isOver{false}, intact{true};
+  std::thread other([&] {
+    while (!isOver) {
+      void* const memory = mmap(nullptr, kOtherBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (memory == MAP_FAILED) continue;
+      auto* const bytes = static_cast<volatile uint8_t*>(memory);
+      for (size_t page = 0; page < 16; page++) bytes[page * kPageBytes] = 1;
+      for (size_t page = 0; page < 16; page++) intact = intact && bytes[page * kPageBytes] == 1;
+      munmap(memory, kOtherBytes);
+    }
+  });
+  bool failed = fd < 0 || ftruncate(fd, off_t(1) << 44) == 0;
+  for (int i = 0; i < 20000 && fd >= 0; i++) failed = buffers::mapAligned(fd, kBytes << 10, PROT_READ) == nullptr && failed;
+  isOver = true;
+  other.join();
+  if (fd >= 0) close(fd);
+  check(failed && intact, "a mapping that fails leaves other memory alone");
+  auto aligned = std::make_shared<Buffer>();
+  aligned->fd = memfd_create("some", MFD_CLOEXEC);
+  bool all = ftruncate(aligned->fd, off_t(kBytes)) == 0;
+  for (uint64_t bytes : {uint64_t(kPageBytes), kHugePageBytes - kPageBytes, kBytes}) {
+    uint8_t* const at = buffers::mapAligned(aligned->fd, bytes, PROT_READ | PROT_WRITE);
+    all = all && at != nullptr && reinterpret_cast<uintptr_t>(at) % kHugePageBytes == 0;
+    if (at == nullptr) continue;
+    at[0] = at[bytes - 1] = 7;
+    munmap(at, bytes);
+  }
+  check(all, "mappings of any length are aligned");
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -246,6 +281,7 @@ int main(int count, char** arguments) {
   installGuard();
   checkChecksums();
   checkPool();
+  checkFailedMapping();
   auto instance = std::make_shared<Instance>();
   if (calls::openRoot(arguments[1], instance->rootFd) != 0) return 2;
   checkPaths(instance->rootFd);
