@@ -3,15 +3,22 @@ import t from 'tap';
 import { SimFile } from '../../fixtures/sim-disk.ts';
 import { blockOf, TierWorld } from '../../fixtures/tier-world.ts';
 
+const parts = ({ io, directory, scratch, clock }: TierWorld) => ({ io, directory, scratch, clock });
+
+/** A disk with one sealed segment, and its writer. */
+async function oneSegment(): Promise<TierWorld> {
+  const writer = new TierWorld({ payloadBytes: 2 ** 21 });
+  await writer.boot();
+  await writer.open();
+  await writer.store([blockOf(1, 5000)]);
+  await writer.tier.seal();
+  return writer;
+}
+
 t.test(
   'a readable segment that the directory lacks is told, other files and damaged ones are not',
   async (t) => {
-    const writer = new TierWorld({ payloadBytes: 2 ** 21 });
-    await writer.boot();
-    await writer.open();
-    await writer.store([blockOf(1, 5000)]);
-    await writer.tier.seal();
-    const parts = ({ io, directory, scratch, clock }: TierWorld) => ({ io, directory, scratch, clock });
+    const writer = await oneSegment();
     t.same(await findUnknownSegments(parts(writer)), []);
     const [path, file] = [...writer.disk.files][0]!;
     const other = new TierWorld({ disk: writer.disk, payloadBytes: 2 ** 21 });
@@ -43,17 +50,12 @@ t.test(
 t.test(
   'names that show late are waited for where the directory knows no segment, and only there',
   async (t) => {
-    const writer = new TierWorld({ payloadBytes: 2 ** 21 });
-    await writer.boot();
-    await writer.open();
-    await writer.store([blockOf(1, 5000)]);
-    await writer.tier.seal();
+    const writer = await oneSegment();
     const [path, file] = [...writer.disk.files][0]!;
     writer.disk.files.delete(path);
     const lost = new TierWorld({ disk: writer.disk, payloadBytes: 2 ** 21 });
     await lost.boot();
     lost.clock.after(2000, () => void writer.disk.files.set(path, file));
-    const parts = ({ io, directory, scratch, clock }: TierWorld) => ({ io, directory, scratch, clock });
     const startedMs = lost.clock.nowMs();
     t.equal((await findUnknownSegments(parts(lost), { namesSettleMs: 3000 })).length, 1);
     t.equal(lost.clock.nowMs() - startedMs, 3000);
