@@ -5,7 +5,10 @@ export const KNOWN_GAPS = {
    * lost, and what was put after another node's deletion may be lost.
    */
   rebuildReorders: true,
-  /** A rebuild may bring a deleted block back (rarely: seed 417 with this off). */
+  /**
+   * A rebuild may bring back, of a key that was deleted, the put that had lost a race before: the tombstone names where
+   * the winner lay (seed 7148 with this off, the only one of 12,000).
+   */
   rebuildRevives: true,
 } as const;
 
