@@ -43,6 +43,13 @@ export const MUTATIONS = [
     tests: [`${NODE}/put.test.ts`],
   },
   {
+    name: 'nobody hears how a question before another try ended',
+    package: 'store',
+    find: '} else this.add(id);\n    }\n    this.#retryLater();\n    this.#tellProgress();',
+    replace: '} else this.add(id);\n    }\n    this.#retryLater();',
+    tests: [`${NODE}/put.test.ts`],
+  },
+  {
     name: 'what another node stored meanwhile stays here as it was',
     package: 'store',
     find: 'if (rows[i * LOCATION_ROW_WORDS + LOCATION_ROW.found] === 1) found.add(id);',

@@ -118,6 +118,33 @@ t.test('a flush counts what is being asked about before another try', async (t) 
   t.equal(left, 1);
 });
 
+t.test('who awaits a block hears at once that another node has stored it', async (t) => {
+  const [world, elsewhere] = [await createWorld(), await createWorld()];
+  const other = await openSession(elsewhere);
+  await put(elsewhere, other.session, other.namespace, 1, payload(1, 10, 2), 'shared');
+  const { session, namespace } = await openSession(world);
+  world.shared.outcomeOfStore = () => PUT_STATUS.failed;
+  await put(world, session, namespace, 1, payload(1, 10));
+  t.equal(await session.flush(1000), 1);
+  world.shared.holdLookups = true;
+  await world.clock.advance(5_000);
+  const statuses = new Uint32Array(1);
+  let isTold = false;
+  const awaiting = Promise.resolve(session.awaitStored(namespace, keysOf(1), 1, 60_000, statuses)).then(
+    () => {
+      isTold = true;
+    },
+  );
+  for (const [name, stored] of elsewhere.shared.blocks) world.shared.blocks.set(name, stored);
+  world.shared.holdLookups = false;
+  world.shared.letGo();
+  await world.clock.advance(10);
+  t.ok(isTold, 'not only at its deadline');
+  await world.clock.advance(60_000);
+  await awaiting;
+  t.equal(statuses[0], PUT_STATUS.exists);
+});
+
 t.test('write-behind tries what failed again, later and later, until there is space', async (t) => {
   const world = await createWorld({ behindBlocksMax: 4 });
   const { session, namespace } = await openSession(world);

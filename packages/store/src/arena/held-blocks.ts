@@ -130,6 +130,7 @@ export class HeldBlocks {
 
   /** Gives a key an id, linked and without a slot. */
   protected insert(namespace: number, keys: Uint32Array, wordOffset: number, state: number): number {
+    invariant(this.table.find(namespace, keys, wordOffset) < 0, 'a key leads to one block');
     const id = this.table.insert(namespace, keys, wordOffset);
     const { columns } = this;
     columns.grow(this.table.idEnd);

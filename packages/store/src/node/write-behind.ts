@@ -54,7 +54,7 @@ export class WriteBehind {
     return this.#backlogBytes;
   }
 
-  /** Settles at the next end of a store, when slots may have become evictable. */
+  /** Settles at the next end of a store or of a question before another try, when slots may have become evictable. */
   progress(): Promise<void> {
     if (this.#progress === undefined) {
       let resolve = (): void => {};
@@ -141,6 +141,7 @@ export class WriteBehind {
       } else this.add(id);
     }
     this.#retryLater();
+    this.#tellProgress();
   }
 
   #retryLater(): void {
@@ -259,6 +260,10 @@ export class WriteBehind {
     if (behind) this.#groupsBehind--;
     this.#send();
     this.#retryLater();
+    this.#tellProgress();
+  }
+
+  #tellProgress(): void {
     const progress = this.#progress;
     this.#progress = undefined;
     progress?.resolve();
